@@ -1,0 +1,10 @@
+// Package store is the vocabulary of a place where restore points live: the
+// mark of a store, the folder of a domain, its chains, and the manifest that
+// alone decides which restore points exist. docs/format.md, "Folders" and
+// "Commit", is the specification.
+//
+// A point exists if and only if the newest manifest of its chain lists it.
+// Order is by chain number and sequence, never by a clock.
+//
+// Package store/local keeps a store in a directory.
+package store

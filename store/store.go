@@ -1,0 +1,172 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// FormatVersion of marks and manifests that this package writes and reads.
+const FormatVersion = 1
+
+// Mark is the content of vbk.json, which makes a directory a store.
+type Mark struct {
+	FormatVersion int       `json:"format_version"`
+	ID            string    `json:"id"` // 8 hex digits
+	Created       time.Time `json:"created"`
+}
+
+// Domain is the folder of one domain as a survey found it.
+type Domain struct {
+	Folder    string   `json:"folder"`              // name of the folder, "web01-4c1f9d2a"
+	Name      string   `json:"name"`                // the domain's name in the newest manifest
+	UUID      string   `json:"uuid"`                // full, from the manifests
+	Chains    []Chain  `json:"chains,omitempty"`    // by number, rising
+	Attempt   *Attempt `json:"attempt,omitempty"`   // record found in the lock file
+	Locked    bool     `json:"locked,omitempty"`    // a living process holds the lock
+	Leftovers []string `json:"leftovers,omitempty"` // paths below Folder that no kept manifest names, sorted
+}
+
+// Chain is a folder of a full and what builds on it.
+type Chain struct {
+	Name     string    `json:"name"` // "20261122T013000Z-9f3c"
+	Manifest Manifest  `json:"manifest"`
+	Problems []Problem `json:"problems,omitempty"` // what makes points unsound
+}
+
+// Problem says what is wrong with a file of a chain.
+type Problem struct {
+	File   string `json:"file"` // name below the chain's folder
+	Detail string `json:"detail"`
+	From   int    `json:"from"` // points from this sequence on do not restore; 0: none of the chain does
+}
+
+// Sound says whether the point with this sequence restores, as far as names
+// and sizes tell.
+func (c Chain) Sound(sequence int) bool {
+	for _, p := range c.Problems {
+		if sequence >= p.From {
+			return false
+		}
+	}
+	return true
+}
+
+// Head is the newest point of the chain; false if the chain is empty.
+func (c Chain) Head() (Point, bool) {
+	if len(c.Manifest.Points) == 0 {
+		return Point{}, false
+	}
+	return c.Manifest.Points[len(c.Manifest.Points)-1], true
+}
+
+// Manifest lists the points of a chain. The file chain.NNNNNN.json with the
+// highest number is the truth.
+type Manifest struct {
+	FormatVersion int             `json:"format_version"`
+	Number        int             `json:"number"` // of this manifest, from 1
+	StoreID       string          `json:"store_id"`
+	Chain         string          `json:"chain"`
+	ChainNumber   int             `json:"chain_number"` // 1 + the highest of the domain's folder
+	Owner         Owner           `json:"owner"`
+	Domain        string          `json:"domain"` // name at the newest point
+	UUID          string          `json:"uuid"`
+	HashKey       string          `json:"hash_key"`            // 64 hex digits: HighwayHash key of the chain's grains
+	Closed        string          `json:"closed,omitempty"`    // why nothing is added any more
+	Deleted       bool            `json:"deleted,omitempty"`   // the chain has been released: no points, files go
+	Retention     json.RawMessage `json:"retention,omitempty"` // effective keep rules, for people
+	Points        []Point         `json:"points"`              // by sequence, rising
+	Written       time.Time       `json:"written"`
+	Version       string          `json:"vbk_version"`
+}
+
+// Owner names the configuration that made a chain.
+type Owner struct {
+	Configuration string `json:"configuration,omitempty"` // vbk { name }
+	Address       string `json:"address"`                 // domain.BLOCK["HOST/NAME"]
+	HostUUID      string `json:"host_uuid,omitempty"`
+}
+
+// Kind of a restore point.
+type Kind string
+
+// A Full stands alone, an Increment needs its parent.
+const (
+	Full      Kind = "full"
+	Increment Kind = "inc"
+)
+
+// Point is one restore point: all disks of a domain at one instant.
+type Point struct {
+	Sequence   int         `json:"sequence"` // from 0
+	Attempt    string      `json:"attempt"`  // 8 hex digits, never reused
+	Kind       Kind        `json:"kind"`
+	Parent     int         `json:"parent"` // sequence, -1 for a full
+	Checkpoint string      `json:"checkpoint,omitempty"`
+	Start      time.Time   `json:"start"` // instant of the checkpoint, UTC
+	End        time.Time   `json:"end"`   // last byte counted
+	Quiesced   bool        `json:"quiesced"`
+	QuiesceWhy string      `json:"quiesce_why,omitempty"`
+	Reason     string      `json:"reason,omitempty"` // why the plan made it
+	Disks      []PointDisk `json:"disks"`
+	Files      []File      `json:"files,omitempty"` // domain XML, checkpoint XML
+	Digest     string      `json:"config_digest,omitempty"`
+	Version    string      `json:"vbk_version"`
+}
+
+// Disk returns the point's record of a target.
+func (p Point) Disk(target string) (PointDisk, bool) {
+	for _, d := range p.Disks {
+		if d.Target == target {
+			return d, true
+		}
+	}
+	return PointDisk{}, false
+}
+
+// Stored is the sum of the bytes that the point's files occupy.
+func (p Point) Stored() int64 {
+	var n int64
+	for _, d := range p.Disks {
+		n += d.FileSize
+	}
+	for _, f := range p.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// PointDisk is one disk in a point.
+type PointDisk struct {
+	Target     string `json:"target"`
+	File       string `json:"file"` // name below the chain's folder
+	Base       bool   `json:"base"` // nothing older shows through
+	Size       int64  `json:"size"` // virtual size, bytes
+	Source     string `json:"source"`
+	Format     string `json:"format"`
+	FileSize   int64  `json:"file_size"`   // bytes of File
+	Data       int64  `json:"data"`        // bytes of the guest in data entries
+	Stored     int64  `json:"stored"`      // bytes of the stored chunks
+	FooterHash string `json:"footer_hash"` // 16 hex digits: XXH3-64 of the footer, its last 8 bytes
+}
+
+// File is another file of a point.
+type File struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+	Hash string `json:"hash"` // 32 hex digits: XXH3-128
+}
+
+// Attempt is the record in a domain folder's lock file: what a run has begun
+// there, so that whoever comes after a crash knows which names are ours.
+type Attempt struct {
+	Host       string    `json:"host"` // name of the machine vbk runs on
+	BootID     string    `json:"boot_id"`
+	PID        int       `json:"pid"`
+	Since      time.Time `json:"since"`
+	Chain      string    `json:"chain,omitempty"`
+	ID         string    `json:"attempt,omitempty"`
+	Checkpoint string    `json:"checkpoint,omitempty"` // drawn for this attempt
+	RunFolder  string    `json:"run_folder,omitempty"` // scratch files and socket
+	Domain     string    `json:"domain_uuid,omitempty"`
+	Frozen     bool      `json:"frozen,omitempty"`
+}

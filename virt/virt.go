@@ -1,0 +1,106 @@
+package virt
+
+import "time"
+
+// State is a domain's state in virsh's words.
+type State string
+
+// The states of virDomainState that vbk tells apart.
+const (
+	Running     State = "running"
+	Paused      State = "paused"
+	ShutOff     State = "shut off"
+	Crashed     State = "crashed"
+	PMSuspended State = "pmsuspended"
+	Unknown     State = "unknown"
+)
+
+// Active says whether a QEMU process exists for a domain in this state, which
+// is what a backup job needs.
+func (s State) Active() bool { return s == Running || s == Paused || s == PMSuspended }
+
+// Domain is one virtual machine as a survey found it.
+type Domain struct {
+	Name        string       `json:"name"`
+	UUID        string       `json:"uuid"` // lower case, with dashes
+	State       State        `json:"state"`
+	Disks       []Disk       `json:"disks,omitempty"`       // in the order of the XML, CD-ROMs and floppies too
+	Checkpoints []Checkpoint `json:"checkpoints,omitempty"` // parents before children
+	Job         *Job         `json:"job,omitempty"`         // the active job, nil if there is none
+	ProcessUID  int          `json:"process_uid"`           // user of the QEMU process by its DAC label, -1 if unknown
+	ProcessGID  int          `json:"process_gid"`
+}
+
+// Disk is a block device of a domain.
+type Disk struct {
+	Target   string `json:"target"`           // libvirt's target device, "vda"
+	Device   string `json:"device"`           // "disk", "cdrom", "floppy", "lun"
+	Type     string `json:"type,omitempty"`   // of the source: "file", "block", "network", "volume"
+	Source   string `json:"source,omitempty"` // path or URI of the active image, empty for an empty drive
+	Format   string `json:"format,omitempty"` // driver type: "qcow2", "raw"
+	Size     int64  `json:"size"`             // virtual size, bytes; 0 if it cannot be told
+	ReadOnly bool   `json:"read_only,omitempty"`
+	Shared   bool   `json:"shared,omitempty"`
+}
+
+// Checkpoint is a libvirt checkpoint of a domain.
+type Checkpoint struct {
+	Name    string           `json:"name"`
+	Parent  string           `json:"parent,omitempty"`
+	Created time.Time        `json:"created"` // UTC, whole seconds
+	Disks   []CheckpointDisk `json:"disks,omitempty"`
+}
+
+// Disk returns the checkpoint's record for a target.
+func (c Checkpoint) Disk(target string) (CheckpointDisk, bool) {
+	for _, d := range c.Disks {
+		if d.Target == target {
+			return d, true
+		}
+	}
+	return CheckpointDisk{}, false
+}
+
+// CheckpointDisk is the dirty bitmap of one disk in a checkpoint.
+type CheckpointDisk struct {
+	Target string `json:"target"`
+	Bitmap string `json:"bitmap"`
+	Health Health `json:"health"`
+	Dirty  int64  `json:"dirty"` // bytes the next increment would hold; only where Health is Sound
+}
+
+// Health of a dirty bitmap.
+type Health string
+
+// Sound: QEMU records every write into it. Broken: libvirt knows the
+// checkpoint but QEMU has no such bitmap, or it is inconsistent. Unseen: the
+// domain does not run, so libvirt cannot tell.
+const (
+	Sound  Health = "sound"
+	Broken Health = "broken"
+	Unseen Health = "unseen"
+)
+
+// Job is an active job of a domain.
+type Job struct {
+	Operation string `json:"operation"`        // libvirt's word: "backup", "migration out", "block copy", ...
+	Socket    string `json:"socket,omitempty"` // unix socket of a pull-mode backup, "" otherwise
+}
+
+// Backup describes a pull-mode backup job of one domain; see
+// https://libvirt.org/formatbackup.html.
+type Backup struct {
+	Socket     string // unix socket libvirt creates, in a folder that QEMU may enter
+	Checkpoint string // created at the same instant, for every disk in Disks
+	Disks      []BackupDisk
+	Others     []string // targets that take no part, in job or checkpoint
+}
+
+// BackupDisk is one exported disk of a Backup. Its NBD export is named like
+// Target.
+type BackupDisk struct {
+	Target      string
+	Incremental string // checkpoint since which changes are wanted; "" for a full
+	Bitmap      string // exported as qemu:dirty-bitmap:<Bitmap> where Incremental is set
+	Scratch     string // path of a file that does not exist yet
+}
