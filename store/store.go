@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -37,14 +38,18 @@ type Chain struct {
 type Problem struct {
 	File   string `json:"file"` // name below the chain's folder
 	Detail string `json:"detail"`
-	From   int    `json:"from"` // points from this sequence on do not restore; 0: none of the chain does
+	From   int    `json:"from"`            // points from this sequence on do not restore; 0: none of the chain does
+	Until  int    `json:"until,omitempty"` // points from this sequence on do not need the file; 0: all that follow do
 }
+
+// NoPoint is the From of a problem that keeps no point from being restored.
+const NoPoint = math.MaxInt32
 
 // Sound says whether the point with this sequence restores, as far as names
 // and sizes tell.
 func (c Chain) Sound(sequence int) bool {
 	for _, p := range c.Problems {
-		if sequence >= p.From {
+		if sequence >= p.From && (p.Until == 0 || sequence < p.Until) {
 			return false
 		}
 	}
@@ -169,4 +174,10 @@ type Attempt struct {
 	RunFolder  string    `json:"run_folder,omitempty"` // scratch files and socket
 	Domain     string    `json:"domain_uuid,omitempty"`
 	Frozen     bool      `json:"frozen,omitempty"`
+}
+
+// Finding is what a check found wrong in a domain's folder.
+type Finding struct {
+	Chain string `json:"chain,omitempty"` // "" for the domain's folder itself
+	Problem
 }

@@ -33,14 +33,15 @@ type Domain struct {
 
 // Disk is a block device of a domain.
 type Disk struct {
-	Target   string `json:"target"`           // libvirt's target device, "vda"
-	Device   string `json:"device"`           // "disk", "cdrom", "floppy", "lun"
-	Type     string `json:"type,omitempty"`   // of the source: "file", "block", "network", "volume"
-	Source   string `json:"source,omitempty"` // path or URI of the active image, empty for an empty drive
-	Format   string `json:"format,omitempty"` // driver type: "qcow2", "raw"
-	Size     int64  `json:"size"`             // virtual size, bytes; 0 if it cannot be told
-	ReadOnly bool   `json:"read_only,omitempty"`
-	Shared   bool   `json:"shared,omitempty"`
+	Target    string `json:"target"`              // libvirt's target device, "vda"
+	Device    string `json:"device"`              // "disk", "cdrom", "floppy", "lun"
+	Type      string `json:"type,omitempty"`      // of the source: "file", "block", "network", "volume"
+	Source    string `json:"source,omitempty"`    // path or URI of the active image, empty for an empty drive
+	Format    string `json:"format,omitempty"`    // driver type: "qcow2", "raw"
+	Size      int64  `json:"size"`                // virtual size, bytes; 0 if it cannot be told
+	Allocated int64  `json:"allocated,omitempty"` // bytes the image occupies on its host, 0 if unknown
+	ReadOnly  bool   `json:"read_only,omitempty"`
+	Shared    bool   `json:"shared,omitempty"`
 }
 
 // Checkpoint is a libvirt checkpoint of a domain.
@@ -91,7 +92,7 @@ type Job struct {
 // https://libvirt.org/formatbackup.html.
 type Backup struct {
 	Socket     string // unix socket libvirt creates, in a folder that QEMU may enter
-	Checkpoint string // created at the same instant, for every disk in Disks
+	Checkpoint string // created at the same instant, for every disk in Disks that tracks; "" for none
 	Disks      []BackupDisk
 	Others     []string // targets that take no part, in job or checkpoint
 }
@@ -103,4 +104,5 @@ type BackupDisk struct {
 	Incremental string // checkpoint since which changes are wanted; "" for a full
 	Bitmap      string // exported as qemu:dirty-bitmap:<Bitmap> where Incremental is set
 	Scratch     string // path of a file that does not exist yet
+	Untracked   bool   // in the job but not in the checkpoint: a raw image has no bitmap
 }

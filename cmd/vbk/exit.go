@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Exit codes; docs/guarantees.md has the table for users.
+const (
+	exitOK          = 0
+	exitUsage       = 1 // could not start: usage, configuration
+	exitChanges     = 2 // plan -detailed-exitcode: there are changes
+	exitFailed      = 3 // plan or apply: at least one instance failed or was refused
+	exitUnsound     = 4 // what was examined is not as it should be
+	exitPanic       = 11
+	exitInterrupted = 130
+)
+
+// exitError ends a command with a code. With an empty text everything has been
+// said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// exit ends with a code after everything has been said.
+func exit(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// failWith ends with a code and an error to print.
+func failWith(code int, err error) error { return &exitError{code, err} }
+
+// hinted adds what to do next to an error.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+func hint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// codeOf is the one switch from errors to exit codes.
+func codeOf(err error) int {
+	var e *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &e):
+		return e.code
+	}
+	return exitUsage
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"vbk/config"
+	"vbk/plan"
+)
+
+func (env *environment) listCommand() *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "show restore points, and what holds each", ArgsUsage: "[DOMAIN]", UsageText: "vbk list [DOMAIN]",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 1 {
+				return fmt.Errorf("vbk list takes one domain, got %d", c.NArg())
+			}
+			cfg, err := env.load()
+			if err != nil {
+				return err
+			}
+			w := env.newWorld(true)
+			defer w.close()
+			all, problems := w.folders(c.Context, cfg)
+			if word := c.Args().First(); word != "" {
+				if all = named(all, word); len(all) == 0 {
+					return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
+				}
+			}
+			env.printPoints(cfg, all)
+			for _, p := range problems {
+				env.complain(p)
+			}
+			if len(problems) > 0 {
+				return exit(exitFailed)
+			}
+			return nil
+		},
+	}
+}
+
+func (env *environment) printPoints(cfg *config.Config, all []located) {
+	points := 0
+	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	for _, l := range all {
+		for _, c := range l.folder.Chains {
+			held := plan.HeldBy(policyOf(cfg, c.Manifest.Owner.Address), cfg.TimeZone.String(), l.folder.Chains, env.now())
+			for _, p := range c.Manifest.Points {
+				if points == 0 {
+					fmt.Fprintln(table, "POINT\tTIME (UTC)\tKIND\tDISKS\tSTORED\tHELD BY")
+				}
+				points++
+				var disks []string
+				for _, d := range p.Disks {
+					disks = append(disks, d.Target)
+				}
+				fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\n", l.folder.Name, c.Name, p.Sequence, shortTime(p.Start), p.Kind,
+					strings.Join(disks, ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence))
+			}
+		}
+	}
+	_ = table.Flush() // writes to stdout, as everything here
+	if points == 0 {
+		fmt.Fprintln(env.stdout, "No restore points yet. vbk apply makes them.")
+	}
+	for _, l := range all {
+		for _, c := range l.folder.Chains {
+			for _, p := range c.Problems {
+				env.complain(fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
+			}
+		}
+	}
+}
+
+// policyOf finds the policy of the block that owns a chain, by its address
+// domain.BLOCK["HOST/NAME"]; nil if the block is gone.
+func policyOf(cfg *config.Config, owner string) *config.Policy {
+	block, _, _ := strings.Cut(owner, "[")
+	for i := range cfg.Domains {
+		if cfg.Domains[i].Address() == block {
+			return &cfg.Domains[i].Policy
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"vbk/config"
+	"vbk/executor"
+)
+
+// version is set by the linker.
+var version = "0.1.0-dev"
+
+func main() {
+	os.Exit(realMain())
+}
+
+func realMain() int {
+	env := &environment{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+		terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
+		now: time.Now, random: rand.Reader, openHost: openLibvirt, dial: dialNBD, exit: os.Exit,
+	}
+	ctx, stop := env.interruptible(context.Background())
+	defer stop()
+	return env.main(ctx, os.Args)
+}
+
+func terminalWidth() int {
+	width, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || width < 40 {
+		return 80
+	}
+	return width
+}
+
+// environment is everything outside that a command uses; tests bring their own.
+type environment struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	terminal       bool // stdout is one
+	width          int  // columns
+	now            func() time.Time
+	random         io.Reader
+	openHost       func(ctx context.Context, uri string, readOnly bool) (hypervisor, error)
+	dial           func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
+	exit           func(int)
+
+	color bool
+	dir   string // -chdir
+	files config.Files
+}
+
+// main runs one command line and returns its exit code.
+func (env *environment) main(ctx context.Context, args []string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(env.stderr, "vbk: internal error: %v\n%s", p, debug.Stack())
+			code = exitPanic
+		}
+	}()
+	app := env.app()
+	args, err := arrange(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	if err != nil {
+		env.complain(err)
+	}
+	if ctx.Err() != nil {
+		return exitInterrupted
+	}
+	return codeOf(err)
+}
+
+// complain prints an error and its hint, once.
+func (env *environment) complain(err error) {
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(env.stderr, "vbk: %s\n", text)
+	}
+	if h := hintOf(err); h != "" {
+		fmt.Fprintf(env.stderr, "vbk: hint: %s\n", h)
+	}
+}
+
+// interruptible cancels the context at the first signal, so that jobs end
+// cleanly; the second exits at once.
+func (env *environment) interruptible(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		s, ok := <-signals
+		if !ok {
+			return
+		}
+		fmt.Fprintf(env.stderr, "\nvbk: %v: ending jobs cleanly; a second one exits at once\n", s)
+		cancel(fmt.Errorf("interrupted by signal: %v", s))
+		if _, ok := <-signals; ok {
+			fmt.Fprintln(env.stderr, "vbk: left as they are: running backup jobs, their checkpoints, run folders and files; the next vbk apply cleans them up")
+			env.exit(exitInterrupted)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+func (env *environment) app() *cli.App {
+	app := &cli.App{
+		Name: "vbk", Usage: "backups of libvirt virtual machines, declared and reconciled",
+		UsageText: "vbk [-chdir DIR] [-no-color] COMMAND [FLAGS] [ARGUMENTS]",
+		Writer:    env.stdout, ErrWriter: env.stderr,
+		HideHelpCommand: true, HideVersion: true, DisableSliceFlagSeparator: true,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   usageError,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "chdir", Usage: "work in `DIR`", Value: "."},
+			&cli.BoolFlag{Name: "no-color", Usage: "print without colours"},
+		},
+		Before: func(c *cli.Context) error {
+			env.dir = c.String("chdir")
+			env.color = env.terminal && !c.Bool("no-color") && env.getenv("NO_COLOR") == ""
+			return nil
+		},
+		Commands: env.commands(),
+	}
+	for _, command := range app.Commands {
+		command.OnUsageError = usageError
+		command.HideHelpCommand = true
+	}
+	return app
+}
+
+func (env *environment) commands() []*cli.Command {
+	return []*cli.Command{
+		env.initCommand(), env.fmtCommand(), env.validateCommand(),
+		env.planCommand(), env.applyCommand(), env.showCommand(), env.listCommand(),
+		env.restoreCommand(), env.verifyCommand(), env.versionCommand(),
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return failWith(exitUsage, err) }

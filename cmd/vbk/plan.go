@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"vbk/config"
+	"vbk/plan"
+)
+
+// planFlags choose what is planned; plan and apply have them.
+func planFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "target", Usage: "only this block or instance `ADDR`; repeatable"},
+		&cli.StringSliceFlag{Name: "exclude", Usage: "all but this block or instance `ADDR`; repeatable"},
+		&cli.StringSliceFlag{Name: "full", Usage: "open a new chain for `ADDR`; repeatable"},
+		&cli.StringSliceFlag{Name: "allow-prune", Usage: "lift max_prune for `ADDR`; repeatable"},
+		&cli.BoolFlag{Name: "no-prune", Usage: "delete no chain"},
+	}
+}
+
+func planOptions(c *cli.Context) plan.Options {
+	return plan.Options{
+		Target: c.StringSlice("target"), Exclude: c.StringSlice("exclude"), Full: c.StringSlice("full"),
+		AllowPrune: c.StringSlice("allow-prune"), NoPrune: c.Bool("no-prune"), Version: version,
+	}
+}
+
+func (env *environment) planCommand() *cli.Command {
+	return &cli.Command{
+		Name: "plan", Usage: "show what apply would do, and why; changes nothing",
+		UsageText: "vbk plan [-out FILE] [-detailed-exitcode] [-target ADDR] [-exclude ADDR] [-full ADDR] [-allow-prune ADDR] [-no-prune]",
+		Flags: append(planFlags(),
+			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE` for vbk apply FILE"},
+			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit 2 if there are changes"}),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			cfg, err := env.load()
+			if err != nil {
+				return err
+			}
+			w := env.newWorld(true)
+			defer w.close()
+			p, err := w.plan(c.Context, cfg, planOptions(c))
+			if err != nil {
+				return err
+			}
+			env.showPlan(p)
+			if out := c.String("out"); out != "" {
+				if err := savePlan(out, p); err != nil {
+					return err
+				}
+				fmt.Fprintf(env.stdout, "\nSaved the plan to %s. To do exactly this:\n  vbk apply %s\n", out, out)
+			}
+			return exit(planCode(p, c.Bool("detailed-exitcode")))
+		},
+	}
+}
+
+// plan surveys and decides.
+func (w *world) plan(ctx context.Context, cfg *config.Config, o plan.Options) (plan.Plan, error) {
+	inventory := plan.Survey(ctx, cfg, w.openers(), w.env.now())
+	if err := ctx.Err(); err != nil {
+		return plan.Plan{}, context.Cause(ctx)
+	}
+	p := plan.Make(cfg, inventory, o, w.env.now())
+	if unknown := plan.UnknownAddresses(cfg, p, o); len(unknown) > 0 {
+		return plan.Plan{}, hint(fmt.Errorf("no block or instance has the address %s", unknown[0]),
+			"addresses look like domain.web or 'domain.web[\"local/web01\"]'; vbk plan prints them")
+	}
+	return p, nil
+}
+
+func planCode(p plan.Plan, detailed bool) int {
+	switch {
+	case p.Failed():
+		return exitFailed
+	case detailed && !p.Empty():
+		return exitChanges
+	}
+	return exitOK
+}
+
+// savePlan replaces FILE whole: a reader never sees half a plan.
+func savePlan(path string, p plan.Plan) error {
+	text, err := plan.Encode(p)
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-plan-*")
+	if err != nil {
+		return fmt.Errorf("save plan: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(text)
+	if err == nil {
+		err = temporary.Sync()
+	}
+	if closeErr := temporary.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("save plan: %w", err)
+	}
+	return nil
+}
+
+func readPlan(path string) (plan.Plan, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
+	}
+	p, err := plan.Decode(text)
+	if err != nil {
+		return plan.Plan{}, hint(fmt.Errorf("%s: %w", path, err), "make it again: vbk plan -out %s", path)
+	}
+	return p, nil
+}
+
+func (env *environment) showCommand() *cli.Command {
+	return &cli.Command{
+		Name: "show", Usage: "print a saved plan, stale or not", UsageText: "vbk show PLANFILE", ArgsUsage: "PLANFILE",
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return fmt.Errorf("vbk show needs one plan file")
+			}
+			p, err := readPlan(c.Args().First())
+			if err != nil {
+				return err
+			}
+			env.showPlan(p)
+			return nil
+		},
+	}
+}

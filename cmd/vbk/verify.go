@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vbk/config"
+	"vbk/store"
+)
+
+func (env *environment) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "check stores: structure, or with -read-data every byte", ArgsUsage: "[POINT|DOMAIN...]",
+		UsageText: "vbk verify [-read-data] [POINT|DOMAIN...]",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
+		Action: func(c *cli.Context) error {
+			cfg, err := env.load()
+			if err != nil {
+				return err
+			}
+			w := env.newWorld(true)
+			defer w.close()
+			folders, err := w.verifiable(c, cfg)
+			if err != nil {
+				return err
+			}
+			return w.verify(c, folders)
+		},
+	}
+}
+
+// verifiable lists the folders to check: those of the arguments, or all.
+func (w *world) verifiable(c *cli.Context, cfg *config.Config) ([]located, error) {
+	all, problems := w.folders(c.Context, cfg)
+	if len(problems) > 0 {
+		return nil, failWith(exitFailed, errors.Join(problems...))
+	}
+	if c.NArg() == 0 {
+		return all, nil
+	}
+	var some []located
+	for _, word := range c.Args().Slice() {
+		if strings.Contains(word, "@") {
+			f, err := w.find(c.Context, cfg, word)
+			if err != nil {
+				return nil, err
+			}
+			some = append(some, f.located)
+			continue
+		}
+		matching := named(all, word)
+		if len(matching) == 0 {
+			return nil, hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
+		}
+		some = append(some, matching...)
+	}
+	return some, nil
+}
+
+// verify checks folder after folder and lists every violation.
+func (w *world) verify(c *cli.Context, folders []located) error {
+	points, lost, notes := 0, 0, 0
+	for _, l := range folders {
+		findings, err := w.stores[l.store.Address()].Check(c.Context, l.folder.Folder, c.Bool("read-data"))
+		if err != nil {
+			return failWith(exitFailed, err)
+		}
+		for _, f := range findings {
+			if f.Problem.From == store.NoPoint {
+				notes++
+			} else {
+				lost++
+			}
+			fmt.Fprintf(w.env.stdout, "%s: %s\n", l.folder.Folder, describeFinding(f))
+		}
+		for _, chain := range l.folder.Chains {
+			points += len(chain.Manifest.Points)
+		}
+	}
+	how := "structure checked"
+	if c.Bool("read-data") {
+		how = "every byte read"
+	}
+	if lost+notes > 0 {
+		fmt.Fprintf(w.env.stdout, "\n%d points in %d folders, %s: %d findings that lose points, %d others.\n", points, len(folders), how, lost, notes)
+		return exit(exitUnsound)
+	}
+	fmt.Fprintf(w.env.stdout, "%d points in %d folders, %s: all is sound.\n", points, len(folders), how)
+	return nil
+}
+
+func describeFinding(f store.Finding) string {
+	text := f.Problem.Detail
+	if f.Problem.File != "" {
+		text = f.Problem.File + ": " + text
+	}
+	if f.Chain == "" {
+		return text
+	}
+	text = f.Chain + "/" + text
+	switch f.Problem.From {
+	case store.NoPoint:
+		return text
+	case 0:
+		return text + " (no point of the chain restores)"
+	}
+	return fmt.Sprintf("%s (points from %s.%d on do not restore)", text, f.Chain, f.Problem.From)
+}

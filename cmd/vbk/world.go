@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"vbk/config"
+	"vbk/executor"
+	"vbk/nbd"
+	"vbk/plan"
+	"vbk/store"
+	"vbk/store/local"
+	"vbk/virt/libvirt"
+)
+
+// hypervisor is an opened host.
+type hypervisor interface {
+	plan.Hypervisor
+	executor.Host
+	Close() error
+}
+
+func openLibvirt(ctx context.Context, uri string, readOnly bool) (hypervisor, error) {
+	return libvirt.Connect(ctx, uri, readOnly)
+}
+
+func dialNBD(ctx context.Context, socket, export, bitmap string) (executor.Export, error) {
+	return nbd.Dial(ctx, socket, export, nbd.Options{Bitmap: bitmap})
+}
+
+// world holds the hosts and stores that a command has opened.
+type world struct {
+	env      *environment
+	readOnly bool
+	mu       sync.Mutex
+	hosts    map[string]hypervisor
+	stores   map[string]*local.Store
+}
+
+func (env *environment) newWorld(readOnly bool) *world {
+	return &world{env: env, readOnly: readOnly, hosts: map[string]hypervisor{}, stores: map[string]*local.Store{}}
+}
+
+// openers open hosts and stores for a survey and keep them for the run.
+func (w *world) openers() plan.Openers {
+	return plan.Openers{
+		Host: func(ctx context.Context, h config.Host) (plan.Hypervisor, error) {
+			opened, err := w.env.openHost(ctx, h.URI, w.readOnly)
+			if err != nil {
+				return nil, err
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.hosts[h.Name] = opened
+			return opened, nil
+		},
+		Store: func(s config.Store) (plan.Repository, error) { return w.openStore(s) },
+	}
+}
+
+func (w *world) openStore(s config.Store) (*local.Store, error) {
+	opened, err := local.Open(s.Path)
+	if errors.Is(err, store.ErrNotMarked) || errors.Is(err, os.ErrNotExist) {
+		return nil, hint(err, "vbk init makes %s a store", s.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.Writable(); err != nil && !w.readOnly {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stores[s.Address()] = opened
+	return opened, nil
+}
+
+// bindings are what the executor acts with.
+func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bindings {
+	hostname, _ := os.Hostname() // only for messages
+	bootID, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b := executor.Bindings{
+		Hosts: map[string]executor.Host{}, Stores: map[string]executor.Store{},
+		Dial: w.env.dial, Now: w.env.now, Random: w.env.random, Events: events,
+		Self:    store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
+		Version: version, Parallel: parallel,
+	}
+	for name, h := range w.hosts {
+		b.Hosts[name] = h
+	}
+	for address, s := range w.stores {
+		b.Stores[address] = localStore{s}
+	}
+	return b
+}
+
+func (w *world) close() {
+	for _, h := range w.hosts {
+		_ = h.Close() // nothing is pending on a connection after a command
+	}
+}
+
+// localStore gives a local store the executor's interfaces.
+type localStore struct{ *local.Store }
+
+func (s localStore) Lock(ctx context.Context, folder string, a store.Attempt) (executor.Folder, error) {
+	f, err := s.Store.Lock(ctx, folder, a)
+	if err != nil {
+		return nil, err
+	}
+	return localFolder{f}, nil
+}
+
+func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
+	r, err := s.Store.OpenChain(folder, chain)
+	if err != nil {
+		return nil, err
+	}
+	return localChain{r}, nil
+}
+
+type localFolder struct{ *local.Folder }
+
+func (f localFolder) Create(chain, name string) (io.WriteCloser, error) {
+	return f.Folder.Create(chain, name)
+}
+
+type localChain struct{ *local.Reader }
+
+func (c localChain) Open(name string) (executor.ChainFile, error) { return c.Reader.Open(name) }
+
+// load reads the configuration and prints what is wrong with it.
+func (env *environment) load() (*config.Config, error) {
+	cfg, files, diags := config.Load(env.dir)
+	env.files = files
+	if len(diags) > 0 {
+		if err := config.WriteDiagnostics(env.stderr, files, diags, env.width, env.color); err != nil {
+			return nil, fmt.Errorf("print diagnostics: %w", err)
+		}
+	}
+	if diags.HasErrors() {
+		return nil, exit(exitUsage)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Claims says whether the block claims the domain on a host: Selects, and the
+// block is no fallback. A fallback block never claims; the planner gives it
+// what it Selects and no other block claims.
+func (d Domain) Claims(host, name, uuid string) bool {
+	return !d.Fallback && d.Selects(host, name, uuid)
+}
+
+// Selects says whether the block's criteria admit the domain: host, one of the
+// match patterns and one of the UUIDs, each where it is given, and no exclude
+// pattern. The UUID is in lower case with dashes.
+func (d Domain) Selects(host, name, uuid string) bool {
+	return slices.Contains(d.Hosts, host) &&
+		(d.Match == nil || matchAny(d.Match, name)) &&
+		(d.UUIDs == nil || slices.Contains(d.UUIDs, uuid)) &&
+		(d.Match != nil || d.UUIDs != nil || d.Fallback) &&
+		!matchAny(d.Exclude, name)
+}
+
+// Selects says whether the disk with this target takes part.
+func (d Disks) Selects(target string) bool {
+	return (len(d.Include) == 0 || matchAny(d.Include, target)) && !matchAny(d.Exclude, target)
+}
+
+// matchAny says whether a pattern matches the whole of name. path.Match stops
+// at a slash, which has no meaning in a name: it stands in as another byte.
+func matchAny(patterns []string, name string) bool {
+	name = strings.ReplaceAll(name, "/", "\x00")
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), name)
+		return ok && err == nil
+	})
+}

@@ -1,0 +1,316 @@
+package executor
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"vbk/format"
+	"vbk/plan"
+	"vbk/store"
+	"vbk/virt"
+)
+
+// attempt is one try to make one point.
+type attempt struct {
+	*instance
+	action plan.Action
+	plan   *plan.Backup
+	record store.Attempt
+	chain  store.Manifest // to which the point will be added
+	point  store.Point
+	files  []io.Closer // written, not yet synced
+	done   counter     // bytes, over all disks
+}
+
+// backup makes the planned point. If it fails, what it began is left to finish,
+// which finds it by the record.
+func (x *instance) backup(ctx context.Context, action plan.Action) (chain string, p store.Point, err error) {
+	a, err := x.prepare(ctx, action)
+	if err != nil {
+		return "", store.Point{}, err
+	}
+	defer a.closeFiles()
+	if err := a.begin(ctx); err != nil {
+		return "", store.Point{}, err
+	}
+	for _, d := range a.plan.Disks {
+		if err := a.disk(ctx, d); err != nil {
+			return "", store.Point{}, err
+		}
+	}
+	a.point.End = x.Now().UTC()
+	if err := x.host.EndBackup(ctx, x.want.UUID, a.socket()); err != nil {
+		return "", store.Point{}, fmt.Errorf("end backup job: %w", err)
+	}
+	if err := a.commit(ctx); err != nil {
+		return "", store.Point{}, err
+	}
+	return a.chain.Chain, a.point, nil
+}
+
+// prepare draws the names of the attempt and records them before anything of
+// that name exists.
+func (x *instance) prepare(ctx context.Context, action plan.Action) (*attempt, error) {
+	a := &attempt{instance: x, action: action, plan: action.Backup}
+	var err error
+	if a.chain, err = a.chainToExtend(ctx); err != nil {
+		return nil, err
+	}
+	id, err := x.randomHex(4)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := x.randomHex(4)
+	if err != nil {
+		return nil, err
+	}
+	a.point = store.Point{
+		Sequence: a.plan.Head + 1, Attempt: id, Kind: a.plan.Kind, Parent: a.plan.Head, Reason: action.Reason,
+		QuiesceWhy: "this version does not ask the guest agent", Digest: x.want.Digest(), Version: x.Version,
+	}
+	a.point.Checkpoint = store.CheckpointName(x.want.StoreID, a.chain.Chain, id, a.point.Sequence)
+	a.record = x.self()
+	a.record.Chain, a.record.ID, a.record.Checkpoint = a.chain.Chain, id, a.point.Checkpoint
+	a.record.RunFolder = filepath.Join(x.want.Host.ScratchDir, plan.RunFolderPrefix(x.want.StoreID)+folder)
+	if err := x.folder.Record(a.record); err != nil {
+		return nil, fmt.Errorf("record the attempt: %w", err)
+	}
+	x.attempt = &a.record
+	return a, nil
+}
+
+// chainToExtend is the manifest that the point will be added to. An increment
+// is built only on a chain whose every file has the footer that the manifest
+// names.
+func (a *attempt) chainToExtend(ctx context.Context) (store.Manifest, error) {
+	f, err := a.folder.Look(ctx)
+	if err != nil {
+		return store.Manifest{}, err
+	}
+	if a.plan.Chain == "" {
+		return a.newChain(f)
+	}
+	for _, c := range f.Chains {
+		if c.Name == a.plan.Chain {
+			return c.Manifest, checkFooters(a.store, a.name, c.Manifest)
+		}
+	}
+	return store.Manifest{}, fmt.Errorf("chain %s is gone", a.plan.Chain)
+}
+
+func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
+	key, err := a.randomHex(len(format.Key{}))
+	if err != nil {
+		return store.Manifest{}, err
+	}
+	name, err := store.ChainName(a.Now(), a.Random)
+	if err != nil {
+		return store.Manifest{}, err
+	}
+	m := store.Manifest{
+		FormatVersion: store.FormatVersion, StoreID: a.want.StoreID, Chain: name, ChainNumber: 1,
+		UUID: a.want.UUID, HashKey: key,
+		Owner: store.Owner{Configuration: a.want.Configuration, Address: a.want.Address, HostUUID: a.want.HostUUID},
+	}
+	for _, c := range f.Chains {
+		m.ChainNumber = max(m.ChainNumber, c.Manifest.ChainNumber+1)
+	}
+	return m, nil
+}
+
+func (x *instance) randomHex(bytes int) (string, error) {
+	b := make([]byte, bytes)
+	if _, err := io.ReadFull(x.Random, b); err != nil {
+		return "", fmt.Errorf("draw random bytes: %w", err)
+	}
+	return hex.EncodeToString(b), nil
+}
+
+func (a *attempt) socket() string { return filepath.Join(a.record.RunFolder, "nbd") }
+
+func (a *attempt) bitmap(target string) string { return "vbk-" + target }
+
+// begin starts the job; at that instant QEMU makes the new checkpoint and
+// freezes the disks' content for us.
+func (a *attempt) begin(ctx context.Context) error {
+	d, err := a.host.Domain(ctx, a.want.UUID)
+	if err != nil {
+		return err
+	}
+	if err := makeRunFolder(a.record.RunFolder, d); err != nil {
+		return err
+	}
+	job := virt.Backup{Socket: a.socket(), Checkpoint: a.point.Checkpoint, Others: a.plan.Others}
+	for _, disk := range a.plan.Disks {
+		b := virt.BackupDisk{Target: disk.Target, Scratch: filepath.Join(a.record.RunFolder, disk.Target+".scratch")}
+		if !disk.Base {
+			b.Incremental, b.Bitmap = a.plan.Checkpoint, a.bitmap(disk.Target)
+		}
+		job.Disks = append(job.Disks, b)
+	}
+	a.point.Start = a.Now().UTC()
+	if err := a.host.BeginBackup(ctx, a.want.UUID, job); err != nil {
+		return fmt.Errorf("begin backup job: %w", err)
+	}
+	return a.describe(ctx)
+}
+
+// makeRunFolder makes a fresh folder that QEMU may enter and nobody else.
+func makeRunFolder(path string, d virt.Domain) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return &hintError{fmt.Errorf("make run folder: %w", err), "scratch_dir of the host block names a directory that exists and has space"}
+	}
+	if d.ProcessUID >= 0 {
+		if err := os.Chown(path, d.ProcessUID, d.ProcessGID); err != nil {
+			return fmt.Errorf("give run folder to QEMU's user: %w", err)
+		}
+	}
+	return nil
+}
+
+// describe saves the definitions as they are at the instant of the checkpoint.
+func (a *attempt) describe(ctx context.Context) error {
+	domain, err := a.host.DomainXML(ctx, a.want.UUID)
+	if err != nil {
+		return fmt.Errorf("read domain XML: %w", err)
+	}
+	checkpoint, err := a.host.CheckpointXML(ctx, a.want.UUID, a.point.Checkpoint)
+	if err != nil {
+		return fmt.Errorf("read checkpoint XML: %w", err)
+	}
+	for _, def := range [][2]string{{"domain.xml", domain}, {"checkpoint.xml", checkpoint}} {
+		f, err := a.folder.Write(a.chain.Chain, store.ExtraFileName(a.point.Sequence, a.point.Attempt, def[0]), []byte(def[1]))
+		if err != nil {
+			return err
+		}
+		a.point.Files = append(a.point.Files, f)
+	}
+	return nil
+}
+
+// disk streams one disk into its final, attempt-unique file.
+func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("disk %s: %w", d.Target, err)
+		}
+	}()
+	bitmap := ""
+	if !d.Base {
+		bitmap = a.bitmap(d.Target)
+	}
+	export, err := a.Dial(ctx, a.socket(), d.Target, bitmap)
+	if err != nil {
+		return err
+	}
+	defer export.Close()
+	if export.Size() != d.Size {
+		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
+	}
+	name := store.DataFileName(d.Target, d.Base, a.point.Sequence, a.point.Attempt)
+	file, err := a.folder.Create(a.chain.Chain, name)
+	if err != nil {
+		return err
+	}
+	a.files = append(a.files, file)
+	writer, err := format.NewWriter(file, a.header(d), a.options())
+	if err != nil {
+		return err
+	}
+	if err := a.stream(ctx, writer, export, d); err != nil {
+		return err
+	}
+	s, err := writer.Close()
+	if err != nil {
+		return err
+	}
+	a.point.Disks = append(a.point.Disks, store.PointDisk{
+		Target: d.Target, File: name, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
+		FileSize: s.FileSize, Data: s.Data, Stored: s.Stored, FooterHash: fmt.Sprintf("%016x", s.FooterHash),
+	})
+	return nil
+}
+
+func (a *attempt) header(d plan.DiskBackup) format.Header {
+	h := format.Header{
+		StoreID: a.want.StoreID, Chain: a.chain.Chain, Sequence: a.point.Sequence, Attempt: a.point.Attempt,
+		Domain: a.want.Domain, UUID: a.want.UUID, Disk: d.Target, Size: d.Size, Source: d.Source,
+		Base: d.Base, Covers: [2]int{a.point.Sequence, a.point.Sequence}, HashKey: a.chain.HashKey,
+		Time: a.point.Start, Version: a.Version,
+	}
+	for _, disk := range a.plan.Disks {
+		h.Disks = append(h.Disks, disk.Target)
+	}
+	return h
+}
+
+func (a *attempt) options() format.Options {
+	c := a.want.Policy.Compression
+	if c.Codec == "none" {
+		return format.Options{Codec: format.None}
+	}
+	return format.Options{Codec: format.Zstd, Level: c.Level}
+}
+
+// primeFrom is the amount from which the priming read pays (QEMU's buffers,
+// docs/performance.md).
+const primeFrom = 128 << 20
+
+func (a *attempt) stream(ctx context.Context, w *format.Writer, export Export, d plan.DiskBackup) error {
+	if a.plan.Estimate >= primeFrom {
+		if err := export.Prime(ctx); err != nil {
+			return err
+		}
+	}
+	return Copy(ctx, w, exportSource{export, d.Base}, func(bytes int64) {
+		a.Events(Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Done: a.done.add(bytes), Total: a.plan.Estimate})
+	})
+}
+
+// commit syncs everything and writes the manifest: then the point exists.
+func (a *attempt) commit(ctx context.Context) error {
+	for _, f := range a.files {
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	a.files = nil
+	if err := a.checkpointStands(ctx); err != nil {
+		return err
+	}
+	retention, err := json.Marshal(a.want.Policy.Retention)
+	if err != nil {
+		return fmt.Errorf("encode retention: %w", err)
+	}
+	m := a.chain
+	m.Number++
+	m.Domain, m.Retention, m.Written, m.Version = a.want.Domain, retention, a.Now().UTC(), a.Version
+	m.Points = append(m.Points[:len(m.Points):len(m.Points)], a.point)
+	if err := a.folder.Commit(ctx, m); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// checkpointStands looks whether the new checkpoint is still there. Without it
+// the data is good and the point too, but nothing can be built on it.
+func (a *attempt) checkpointStands(ctx context.Context) error {
+	_, err := a.host.CheckpointXML(ctx, a.want.UUID, a.point.Checkpoint)
+	if errors.Is(err, virt.ErrNoCheckpoint) {
+		a.point.Checkpoint = ""
+		return nil
+	}
+	return err
+}
+
+func (a *attempt) closeFiles() {
+	for _, f := range a.files {
+		_ = f.Close() // the attempt has failed; its files go
+	}
+}

@@ -1,0 +1,117 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+
+	"vbk/format"
+	"vbk/store"
+)
+
+// checkFooters compares the footer of every file of a chain with the hash in
+// its manifest: an increment is never built on a broken base.
+func checkFooters(s Store, folder string, m store.Manifest) error {
+	c, err := s.OpenChain(folder, m.Chain)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, p := range m.Points {
+		for _, d := range p.Disks {
+			if err := checkFooter(c, d); err != nil {
+				return &hintError{fmt.Errorf("chain %s is damaged: %w", m.Chain, err),
+					"vbk verify tells what still restores; vbk apply -full opens a new chain"}
+			}
+		}
+	}
+	return nil
+}
+
+func checkFooter(c Chain, d store.PointDisk) error {
+	f, err := c.Open(d.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	hash, err := format.FooterHash(f, f.Size())
+	if err != nil {
+		return &DamageError{fmt.Errorf("%s: %w", d.File, err)}
+	}
+	if found := fmt.Sprintf("%016x", hash); found != d.FooterHash {
+		return &DamageError{fmt.Errorf("%s: footer hash is %s, the manifest says %s", d.File, found, d.FooterHash)}
+	}
+	return nil
+}
+
+// DiskImage is a disk at a point: a chain's files laid over one another. Close
+// releases them.
+type DiskImage struct {
+	*format.Image
+	files []ChainFile
+}
+
+// Close closes the files.
+func (i *DiskImage) Close() error {
+	var all []error
+	for _, f := range i.files {
+		all = append(all, f.Close())
+	}
+	return errors.Join(all...)
+}
+
+// OpenDisk opens a disk as it was at the point with this sequence. It reads the
+// files from the newest back to the first that stands alone, and refuses one
+// that is not the file the manifest names.
+func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
+	i := &DiskImage{}
+	defer func() {
+		if err != nil {
+			_ = i.Close()
+		}
+	}()
+	files, err := layers(c.Manifest(), sequence, target)
+	if err != nil {
+		return nil, err
+	}
+	var opened []*format.File
+	for _, d := range files {
+		if err := checkFooter(c, d); err != nil {
+			return nil, err
+		}
+		f, err := c.Open(d.File)
+		if err != nil {
+			return nil, err
+		}
+		i.files = append(i.files, f)
+		parsed, err := format.Open(f, f.Size())
+		if err != nil {
+			return nil, &DamageError{fmt.Errorf("%s: %w", d.File, err)}
+		}
+		opened = append(opened, parsed)
+	}
+	if i.Image, err = format.NewImage(opened...); err != nil {
+		return nil, &DamageError{err}
+	}
+	return i, nil
+}
+
+// layers lists the files that make a disk at a point, oldest first.
+func layers(m store.Manifest, sequence int, target string) ([]store.PointDisk, error) {
+	var files []store.PointDisk
+	for n := len(m.Points) - 1; n >= 0; n-- {
+		p := m.Points[n]
+		if p.Sequence != sequence {
+			continue
+		}
+		d, ok := p.Disk(target)
+		if !ok {
+			return nil, fmt.Errorf("point %s.%d has no disk %s", m.Chain, p.Sequence, target)
+		}
+		files = append([]store.PointDisk{d}, files...)
+		if d.Base {
+			return files, nil
+		}
+		sequence = p.Parent
+	}
+	return nil, fmt.Errorf("point %s.%d: disk %s has no base in the chain", m.Chain, sequence, target)
+}

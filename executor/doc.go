@@ -1,0 +1,25 @@
+// Package executor acts: it is the only package that changes anything.
+//
+//	Run(ctx, plan, bindings)   does what a plan says
+//	Restore(ctx, point, ...)   writes disks of a point
+//
+// Run locks the folder of each instance, looks again, cleans up what an
+// interrupted run left, and asks plan.Check about each action right before it
+// is done. Instances run side by side, bounded per host and in all; those of
+// one domain follow each other.
+//
+// A backup keeps the order of docs/format.md, "Commit":
+//
+//	record the attempt -> begin the job with a new checkpoint -> stream each
+//	disk, every byte counted -> end the job -> sync files and folders ->
+//	write the manifest: now the point exists -> delete what it makes useless
+//
+// Whatever fails before the manifest deletes the new checkpoint and the files
+// of the attempt; the older checkpoint has recorded all along, so the next
+// increment holds every change. Cleaning up uses a context that outlives the
+// cancelled one.
+//
+// All data moves through one loop, Copy, between a Source (an NBD export, a
+// chain seen as one disk) and a Sink (a stream file, a raw file, an NBD
+// export).
+package executor

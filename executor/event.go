@@ -1,0 +1,36 @@
+package executor
+
+import (
+	"vbk/plan"
+	"vbk/store"
+)
+
+// Event tells what happens during a run. Views turn events into text, bars or
+// JSON.
+type Event struct {
+	Kind    EventKind
+	Address string       // of the instance
+	Action  *plan.Action // of Started, Done, Skipped and Failed; nil if it concerns the whole instance
+	Why     string       // of Skipped
+	Err     error        // of Failed
+	Hint    string       // of Failed
+	Chain   string       // of Done, where a point was made
+	Point   *store.Point // of Done, where a point was made
+
+	Disk  string // of Progress
+	Done  int64  // bytes, of Progress
+	Total int64  // bytes, an estimate, of Progress
+}
+
+// EventKind tells events apart.
+type EventKind string
+
+// The kinds of events. Each Started is followed by exactly one of Done,
+// Skipped and Failed.
+const (
+	Started  EventKind = "started"
+	Progress EventKind = "progress"
+	Done     EventKind = "done"
+	Skipped  EventKind = "skipped"
+	Failed   EventKind = "failed"
+)

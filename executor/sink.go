@@ -1,0 +1,83 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"vbk/format"
+)
+
+// imageSource is a whole disk out of a chain: what its layers hold as data.
+// Everything else is zero, and so is a fresh target.
+type imageSource struct{ image *format.Image }
+
+func (s imageSource) Size() int64 { return s.image.Size() }
+
+func (s imageSource) Extents(_ context.Context, offset, length int64) ([]Extent, error) {
+	var extents []Extent
+	for x := range s.image.Extents(offset, length) {
+		n := len(extents)
+		switch {
+		case x.Zero:
+		case n > 0 && extents[n-1].Offset+extents[n-1].Length == x.Offset:
+			extents[n-1].Length += x.Length
+		default:
+			extents = append(extents, Extent{Offset: x.Offset, Length: x.Length})
+		}
+	}
+	return extents, nil
+}
+
+// Read decodes the chunks of the pieces on all cores.
+func (s imageSource) Read(ctx context.Context, pieces []Piece) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for _, p := range pieces {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := s.image.ReadAt(p.Data, p.Offset); err != nil {
+				return &DamageError{err}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// target is a fresh, empty disk image that a restore fills. Its partial file
+// gets its real name when it is complete and durable.
+type target interface {
+	Sink
+	finish() error // makes everything durable
+	abandon()      // releases what finish would have
+}
+
+// rawTarget is a sparse raw file.
+type rawTarget struct{ file *os.File }
+
+func newRawTarget(path string, size int64) (*rawTarget, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &rawTarget{f}, nil
+}
+
+func (t *rawTarget) Data(offset int64, data []byte) error {
+	_, err := t.file.WriteAt(data, offset)
+	return err
+}
+
+// Zero has nothing to do: the file was made empty, and each range comes once.
+func (t *rawTarget) Zero(int64, int64) error { return nil }
+
+func (t *rawTarget) finish() error { return errors.Join(t.file.Sync(), t.file.Close()) }
+func (t *rawTarget) abandon()      { _ = t.file.Close() }

@@ -1,0 +1,68 @@
+package format
+
+import "sync"
+
+// cache holds the chunks last decoded for an Image, for small reads.
+type cache struct {
+	mu    sync.Mutex
+	slots [8]slot
+	clock uint64
+}
+
+// slot holds one chunk. Who wants a chunk that another goroutine is decoding
+// waits for that one.
+type slot struct {
+	assigned chunkID // these two are guarded by cache.mu
+	used     uint64
+
+	mu     sync.Mutex
+	loaded chunkID // these two by mu
+	chunk  []byte
+}
+
+// chunkID names an entry of an Image. The zero value names none.
+type chunkID struct {
+	layer, entry int32
+	some         bool
+}
+
+// slot returns the one that holds the entry or is to hold it: the least
+// recently used. Between this call and the lock of the slot's own mutex another
+// may take it for another entry; so load looks again.
+func (c *cache) slot(layer, entry int32) *slot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := chunkID{layer, entry, true}
+	best := &c.slots[0]
+	for i := range c.slots {
+		s := &c.slots[i]
+		if s.assigned == id {
+			best = s
+			break
+		}
+		if s.used < best.used {
+			best = s
+		}
+	}
+	c.clock++
+	best.assigned, best.used = id, c.clock
+	return best
+}
+
+// load returns the decoded entry. The slot must be locked, and stay so while
+// the result is in use.
+func (s *slot) load(f *File, layer, entry int32, e Entry) ([]byte, error) {
+	id := chunkID{layer, entry, true}
+	if s.loaded == id {
+		return s.chunk[:e.Length], nil
+	}
+	s.loaded = chunkID{}
+	if s.chunk == nil {
+		s.chunk = make([]byte, MaxChunk)
+	}
+	if err := f.ReadChunk(e, s.chunk[:e.Length]); err != nil {
+		return nil, err
+	}
+	s.loaded = id
+	return s.chunk[:e.Length], nil
+}

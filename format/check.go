@@ -1,0 +1,174 @@
+package format
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Check looks for everything that can be wrong with a file and reports every
+// violation, in no particular order, one call at a time. Without readData it
+// looks at header, hashes, index and footer; with it also at every byte of the
+// chunks and the gaps between them, and compares the decoded data with the
+// hashes, on all cores. The error is the context's; what cannot be read is
+// damage, not an error.
+func (f *File) Check(ctx context.Context, readData bool, report func(Damage)) error {
+	c := &checker{File: f, report: report}
+	for _, d := range f.Damage() {
+		report(d)
+	}
+	if err := c.hashes(ctx); err != nil {
+		return err
+	}
+	c.order()
+	if !readData {
+		return ctx.Err()
+	}
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() { c.chunks(ctx) })
+	}
+	workers.Wait()
+	return ctx.Err()
+}
+
+type checker struct {
+	*File
+	places    []int32 // entries of data in the order of the file
+	next      atomic.Int64
+	badHashes bool
+
+	mu     sync.Mutex
+	report func(Damage)
+}
+
+func (c *checker) damage(offset, length int64, message string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report(Damage{Offset: offset, Length: length, Detail: fmt.Sprintf(message, args...)})
+}
+
+// hashes checks the sum of the hashes and the gap behind them.
+func (c *checker) hashes(ctx context.Context) error {
+	sum := xxh3.New128()
+	buf := make([]byte, min(MaxChunk, 8*c.footer.hashCount))
+	end := c.footer.hashes + 8*c.footer.hashCount
+	for at := c.footer.hashes; at < end && ctx.Err() == nil; at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), end-at)]
+		if err := readFull(c.r, buf, at); err != nil {
+			c.badHashes = true
+			c.damage(0, 0, "hashes: %v", err)
+			return nil
+		}
+		_, _ = sum.Write(buf) // a hash takes everything
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if found := toSum(sum.Sum128()); found != c.footer.hashesSum {
+		c.badHashes = true
+		c.damage(0, 0, "hashes at %d hash to %x, expected %x", c.footer.hashes, found, c.footer.hashesSum)
+	}
+	c.gap(end, c.footer.index)
+	return nil
+}
+
+// gap checks that a range of the file is NUL.
+func (c *checker) gap(from, to int64) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for from < to {
+		b := (*buf)[:min(MaxChunk, to-from)]
+		if err := readFull(c.r, b, from); err != nil {
+			c.damage(0, 0, "gap: %v", err)
+			return
+		}
+		if !IsZero(b) {
+			c.damage(0, 0, "gap at %d of the file is not NUL", from+int64(firstByte(b)))
+			return
+		}
+		from += int64(len(b))
+	}
+}
+
+// firstByte is the position of the first byte that is not NUL.
+func firstByte(b []byte) int { return bytes.IndexFunc(b, func(r rune) bool { return r != 0 }) }
+
+// order sorts the chunks by their place in the file and finds those that share
+// bytes.
+func (c *checker) order() {
+	entries := c.index.entries
+	for i, e := range entries {
+		if !e.Zero {
+			c.places = append(c.places, int32(i))
+		}
+	}
+	slices.SortFunc(c.places, func(a, b int32) int { return cmp.Compare(entries[a].FileOffset, entries[b].FileOffset) })
+	end := c.footer.headerEnd
+	for _, i := range c.places {
+		e := entries[i]
+		if e.FileOffset < end {
+			c.damage(e.Offset, e.Length, "chunk at %d of the file lies in the one before, which ends at %d", e.FileOffset, end)
+		}
+		end = max(end, padded(e.FileOffset+int64(e.Stored)))
+	}
+}
+
+// chunks checks chunks, and the gap behind each, until none is left.
+func (c *checker) chunks(ctx context.Context) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for ctx.Err() == nil {
+		k := c.next.Add(1) - 1
+		if k > int64(len(c.places)) {
+			return
+		}
+		from, to := c.footer.headerEnd, c.footer.hashes
+		if k > 0 {
+			e := c.index.entries[c.places[k-1]]
+			from = e.FileOffset + int64(e.Stored)
+			c.chunk(e, (*buf)[:e.Length])
+		}
+		if k < int64(len(c.places)) {
+			to = c.index.entries[c.places[k]].FileOffset
+		}
+		if len(c.index.lost) > 0 { // chunks that no page names lie between
+			to = min(to, padded(from))
+		}
+		c.gap(from, to)
+	}
+}
+
+// chunk checks the sum of a chunk and the hashes of its grains.
+func (c *checker) chunk(e Entry, data []byte) {
+	if err := c.ReadChunk(e, data); err != nil {
+		c.damage(e.Offset, e.Length, "%v", err)
+		return
+	}
+	var room [8 * MaxChunk / Grain]byte
+	hashes := room[:8*e.Grains()]
+	if err := readFull(c.r, hashes, c.footer.hashes+8*e.firstHash); err != nil {
+		c.damage(0, 0, "hashes of the chunk at %d: %v", e.Offset, err)
+		return
+	}
+	for i := range e.Grains() {
+		grain := data[i*Grain : min((i+1)*Grain, len(data))]
+		expected := binary.LittleEndian.Uint64(hashes[8*i:])
+		found, at := GrainHash(c.key, grain), e.Offset+int64(i)*Grain
+		switch {
+		case found == expected:
+		case c.badHashes: // the chunk's own sum is right, so the hash is what is wrong
+			c.damage(0, 0, "grain at %d hashes to %016x, found the hash %016x", at, found, expected)
+		default:
+			c.damage(at, int64(len(grain)), "grain hashes to %016x, expected %016x", found, expected)
+		}
+	}
+}

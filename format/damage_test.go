@@ -1,0 +1,411 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zeebo/xxh3"
+)
+
+// smallFile has every part: two chunks, one compressed, a gap behind each, a zero
+// entry, hashes, a gap, an index page, a footer.
+func smallFile(t testing.TB) []byte {
+	const size = MaxChunk + 2*Grain + 77
+	return write(t, header(1, size, false), Options{Codec: Zstd}, func(w *Writer) error {
+		return errors.Join(w.Data(MaxChunk-Grain, text(Grain, "some words ")), w.Zero(0, 2*Grain),
+			w.Data(MaxChunk+2*Grain, noise(77, 1)))
+	})
+}
+
+func problems(b []byte) ([]string, error) {
+	f, err := Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	err = f.Check(context.Background(), true, func(d Damage) { all = append(all, d.String()) })
+	return all, err
+}
+
+func TestEveryByteIsCovered(t *testing.T) {
+	b := smallFile(t)
+	if all, err := problems(b); err != nil || len(all) > 0 {
+		t.Fatalf("sound file: %v, %v", all, err)
+	}
+	for i := range b {
+		change := byte(1 << (i % 8))
+		b[i] ^= change
+		if all, err := problems(b); err == nil && len(all) == 0 {
+			t.Fatalf("byte %d of %d changed by 0x%02x and nobody noticed", i, len(b), change)
+		}
+		b[i] ^= change
+	}
+}
+
+func TestTruncatedFilesHoldNothing(t *testing.T) {
+	b := smallFile(t)
+	for n := range b {
+		if _, err := Open(bytes.NewReader(b[:n]), int64(n)); err == nil {
+			t.Fatalf("the first %d of %d bytes open", n, len(b))
+		}
+		if _, err := Open(bytes.NewReader(b[:n]), int64(len(b))); err == nil {
+			t.Fatalf("the first %d of %d bytes open as if all were there", n, len(b))
+		}
+	}
+	longer := append(bytes.Clone(b), make([]byte, Align)...)
+	if _, err := Open(bytes.NewReader(longer), int64(len(longer))); err == nil {
+		t.Fatal("a file with bytes behind its footer opens")
+	}
+}
+
+// manyPages is an increment over all of a disk whose index has three pages.
+func manyPages(t testing.TB) []byte {
+	const grains = 2*(2*pageEntries+100) - 1 // every second one is an entry
+	return write(t, header(1, grains*Grain, false), Options{}, func(w *Writer) error {
+		err := w.Data(0, noise(Grain, 1))
+		for i := int64(2); i < grains && err == nil; i += 2 {
+			err = w.Zero(i*Grain, Grain)
+		}
+		return err
+	})
+}
+
+// TestBadPages damages pages of an index and looks for the ranges that are named.
+func TestBadPages(t *testing.T) {
+	sound := manyPages(t)
+	f := open(t, sound)
+	wantSound(t, f)
+	size := f.Header().Size
+	page := func(k int) Entry { return f.Entries()[k*pageEntries] }     // first of page k
+	before := func(k int) Entry { return f.Entries()[k*pageEntries-1] } // last before page k
+	for _, c := range []struct {
+		pages    []int
+		from, to int64
+	}{
+		{[]int{0}, 0, page(1).Offset},
+		{[]int{1}, before(1).End(), page(2).Offset},
+		{[]int{2}, before(2).End(), size},
+		{[]int{0, 1}, 0, page(2).Offset},
+		{[]int{0, 1, 2}, 0, size},
+	} {
+		for _, at := range []int{0, pageNumber, pageSum, pageHead + 8, pageSize - 1} {
+			b := bytes.Clone(sound)
+			for _, k := range c.pages {
+				b[int(f.footer.index)+k*pageSize+at] ^= 0x10
+			}
+			bad := open(t, b)
+			d := bad.Damage()
+			if len(d) == 0 || d[0].Offset != c.from || d[0].Offset+d[0].Length != c.to {
+				t.Errorf("pages %v, byte %d: found %v, expected %d to %d", c.pages, at, d, c.from, c.to)
+				continue
+			}
+			wantSalvage(t, bad, size, c.from, c.to)
+		}
+	}
+}
+
+// wantSalvage checks that exactly [from, to) of the disk is lost.
+func wantSalvage(t *testing.T, bad *File, size, from, to int64) {
+	t.Helper()
+	base := open(t, write(t, header(0, size, true), Options{}, none))
+	if _, err := NewImage(base, bad); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("a damaged file makes an image: %v", err)
+	}
+	m, err := Salvage(base, bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for x := range m.Extents(0, size) {
+		if inside := x.Offset >= from && x.End() <= to; x.Lost != inside {
+			t.Errorf("extent %+v, lost is %d to %d", x, from, to)
+		}
+	}
+	p := make([]byte, Grain)
+	for off := int64(0); off < size; off += Grain {
+		if _, err := m.ReadAt(p, off); (err != nil) != (off >= from && off < to) {
+			t.Fatalf("grain at %d: %v, lost is %d to %d", off, err, from, to)
+		}
+	}
+}
+
+func TestBadPageBetweenGenerations(t *testing.T) {
+	const grains = 2 * pageEntries
+	h := header(1, grains*Grain, true)
+	h.Covers = [2]int{0, 1}
+	b := write(t, h, Options{}, func(w *Writer) error {
+		var err error
+		for i := int64(0); i < grains; i += 2 { // one page of the older, one of the newer and a bit
+			w.header.Sequence = 0
+			err = errors.Join(err, w.Zero(i*Grain, Grain))
+			w.header.Sequence = 1
+			err = errors.Join(err, w.Zero(i*Grain, Grain))
+		}
+		return err
+	})
+	wantSound(t, open(t, b))
+	b[open(t, b).footer.index] ^= 1
+	bad := open(t, b)
+	if d := bad.Damage(); len(d) == 0 || d[0].Offset != 0 || d[0].Length != h.Size {
+		t.Errorf("found %v, expected all of the disk", d)
+	}
+	m, err := Salvage(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := slices.Collect(m.Extents(0, m.Size())); len(x) != 1 || !x[0].Lost {
+		t.Errorf("found %d extents, the first %+v", len(x), x[0])
+	}
+}
+
+// TestRules breaks the rules behind the sums, one at a time.
+func TestRules(t *testing.T) {
+	const size = 4 * MaxChunk
+	b := write(t, header(1, size, false), Options{Codec: Zstd}, func(w *Writer) error {
+		return errors.Join(w.Data(0, text(2*Grain, "text")), w.Data(MaxChunk, noise(2*Grain, 1)), w.Zero(2*MaxChunk, Grain))
+	})
+	le := binary.LittleEndian
+	entry := func(k int, change func(e []byte)) func(*Header, *footer, []byte) {
+		return func(_ *Header, _ *footer, pages []byte) { change(pages[pageHead+k*entrySize:][:entrySize]) }
+	}
+	put64 := func(k, at int, v uint64) func(*Header, *footer, []byte) {
+		return entry(k, func(e []byte) { le.PutUint64(e[at:], v) })
+	}
+	put8 := func(k, at int, v byte) func(*Header, *footer, []byte) {
+		return entry(k, func(e []byte) { e[at] = v })
+	}
+	for _, c := range []struct {
+		name, want string
+		change     func(*Header, *footer, []byte)
+	}{
+		{"nothing", "", func(*Header, *footer, []byte) {}},
+		{"unaligned", "no multiple of 65536", put64(1, 0, MaxChunk+1)},
+		{"length zero", "impossible", put64(2, 8, 0)},
+		{"overflow", "impossible", put64(2, 8, 1<<63)},
+		{"huge offset", "impossible", put64(2, 0, 1<<62+Grain)},
+		{"outside", "outside the disk", put64(2, 8, 3*MaxChunk)},
+		{"ragged", "ends at", put64(2, 8, 100)},
+		{"crossing", "crosses a multiple", put64(1, 0, 2*MaxChunk-Grain)},
+		{"overlap", "not behind the one before", put64(1, 0, Grain)},
+		{"unsorted", "not behind the one before", put64(2, 0, 0)},
+		{"in the header", "is outside", put64(1, 16, 0)},
+		{"in the index", "is outside", put64(1, 16, 40<<12)},
+		{"unaligned in the file", "impossible", put64(1, 16, 8193)},
+		{"stored in other bytes", "without a codec", put8(1, 24, 1)},
+		{"stored in nothing", "is stored in 0", entry(0, func(e []byte) { le.PutUint32(e[24:], 0) })},
+		{"stored in more", "is stored in 131072", entry(0, func(e []byte) { le.PutUint32(e[24:], 2*Grain) })},
+		{"generation too new", "generation 2 is not in 1 to 1", put8(2, 28, 2)},
+		{"generation too old", "generation 0 is not in 1 to 1", put8(0, 28, 0)},
+		{"key slot", "key slot 1", put8(0, 32, 1)},
+		{"file slot", "file slot 1", put8(0, 34, 1)},
+		{"kind 0", "is of kind 0", put8(0, 36, 0)},
+		{"kind 3", "is of kind 3", put8(0, 36, 3)},
+		{"codec", "unknown codec 9", put8(0, 37, 9)},
+		{"reserved", "reserved bytes", put8(0, 40, 1)},
+		{"data in zero", "fields of data", put8(2, 50, 1)},
+		{"codec in zero", "fields of data", put8(2, 37, 1)},
+		{"first hash", "first hash is 1, expected 2", put64(1, 56, 1)},
+		{"hashes beyond", "do not exist", put64(1, 56, 1000)},
+		{"chunk sum", "hash to", put64(1, 48, 5)},
+		{"shared bytes", "lies in the one before", put64(1, 16, 4096)},
+		{"page number", "calls itself page 1", func(_ *Header, _ *footer, p []byte) { p[pageNumber] = 1 }},
+		{"page magic", "starts with", func(_ *Header, _ *footer, p []byte) { p[0] = 'X' }},
+		{"page count", "has 2 entries", func(_ *Header, _ *footer, p []byte) { p[pageCount] = 2 }},
+		{"page first", "first offset is 65536", func(_ *Header, _ *footer, p []byte) { le.PutUint64(p[pageFirst:], Grain) }},
+		{"page reserved", "reserved bytes", func(_ *Header, _ *footer, p []byte) { p[pageReserved] = 1 }},
+		{"page tail", "reserved bytes", func(_ *Header, _ *footer, p []byte) { p[pageSize-1] = 1 }},
+		{"footer entries", "has 3 entries, expected 2", func(_ *Header, f *footer, _ []byte) { f.entries = 2 }},
+		{"footer data", "bytes of data", func(_ *Header, f *footer, _ []byte) { f.data++ }},
+		{"footer stored", "bytes of data", func(_ *Header, f *footer, _ []byte) { f.stored-- }},
+		{"footer hashes", "hashes, footer says", func(_ *Header, f *footer, _ []byte) { f.hashCount++ }},
+		{"footer sum of hashes", "hashes at", func(_ *Header, f *footer, _ []byte) { f.hashesSum[3]++ }},
+		{"footer size", "its footer says", func(_ *Header, f *footer, _ []byte) { f.fileSize++ }},
+		{"footer pages", "number of index pages", func(_ *Header, f *footer, _ []byte) { f.entries = 2000 }},
+		{"footer parts", "", func(_ *Header, f *footer, _ []byte) { f.headerEnd = Align }},
+		{"footer order", "do not follow", func(_ *Header, f *footer, _ []byte) { f.hashes = f.index + Align }},
+		{"footer huge", "is possible", func(_ *Header, f *footer, _ []byte) { f.hashCount = 1<<63 - 1 }},
+		{"footer hash count", "do not end at the index", func(_ *Header, f *footer, _ []byte) { f.hashCount = 600 }},
+		{"footer many hashes", "do not end at the index", func(_ *Header, f *footer, _ []byte) { f.hashCount = maxSize }},
+		{"another key", "grain hashes to", func(h *Header, _ *footer, _ []byte) { h.HashKey = strings.Repeat("00", 32) }},
+		{"smaller disk", "outside the disk", func(h *Header, _ *footer, _ []byte) { h.Size = MaxChunk }},
+		{"version", "format version is 4", func(h *Header, _ *footer, _ []byte) { h.FormatVersion = 4 }},
+		{"encrypted", "encrypted", func(h *Header, _ *footer, _ []byte) { h.WrappedKeys = []string{"x"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all, err := problems(reseal(b, c.change))
+			found := fmt.Sprint(err, all)
+			if c.want == "" && (err != nil || len(all) > 0) || !strings.Contains(found, c.want) {
+				t.Errorf("found %s, expected %q", found, c.want)
+			}
+		})
+	}
+}
+
+func TestHeaderLines(t *testing.T) {
+	valid, err := func() ([]byte, error) { h := header(0, Grain, true); h.FormatVersion = Version; return h.encode() }()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := string(valid[:bytes.IndexByte(valid, 0)])
+	for _, c := range []struct{ header, want string }{
+		{line, ""},
+		{"", "unexpected EOF"},
+		{"VBK2 10\n", "starts with"},
+		{"VBK3 ", "no length"},
+		{"VBK3 12345678\n{}\n", "no length"},
+		{"VBK3 9999999\n{}\n", "does not fit"},
+		{"VBK3 100000\n{}\n", "does not fit"},
+		{"VBK3 -2\n{}\n", "is no number"},
+		{"VBK3 02\n{}\n", "is no number"},
+		{"VBK3 +2\n{}\n", "is no number"},
+		{"VBK3 2\n{}x\n", "expected a line feed"},
+		{"VBK3 2\n{}\n", "format version is 0"},
+		{"VBK3 0\n\n", "EOF"},
+		{"VBK3 5\n{} {}\n", "bytes after the JSON value"},
+		{strings.Replace(line, `"format_version"`, `"fxrmat_version"`, 1), "unknown field"},
+	} {
+		b := make([]byte, Align)
+		copy(b, c.header)
+		if c.header == "" {
+			b = b[:100]
+		}
+		_, _, err := readHeader(bytes.NewReader(b), Align)
+		found := fmt.Sprint(err)
+		if c.want == "" && err != nil || !strings.Contains(found, c.want) {
+			t.Errorf("%.20q: found %v, expected %q", c.header, err, c.want)
+		}
+	}
+}
+
+// TestChunkThatDecodesToSomethingElse covers frames whose own sum is right.
+func TestChunkThatDecodesToSomethingElse(t *testing.T) {
+	b := write(t, header(0, 2*Grain, true), Options{Codec: Zstd}, data(0, text(2*Grain, "text")))
+	enc, err := newEncoder(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	longer := enc.encode(nil, text(3*Grain, "text"))
+	bomb := enc.encode(nil, make([]byte, 64<<20))
+	for name, frame := range map[string][]byte{
+		"shorter": enc.encode(nil, text(Grain, "text")), "longer": longer, "bomb": bomb, "garbage": noise(50, 1),
+		"two frames": append(enc.encode(nil, text(2*Grain, "text")), longer...), "cut": longer[:len(longer)-3],
+	} {
+		if len(frame) > Align {
+			frame = frame[:Align]
+		}
+		changed := bytes.Clone(b)
+		place := changed[Align:][:Align]
+		clear(place)
+		copy(place, frame)
+		changed = reseal(changed, func(_ *Header, f *footer, pages []byte) {
+			e := pages[pageHead:]
+			binary.LittleEndian.PutUint32(e[24:], uint32(len(frame)))
+			binary.LittleEndian.PutUint64(e[48:], xxh3.Hash(frame))
+			f.stored = int64(len(frame))
+		})
+		all, err := problems(changed)
+		if err != nil || len(all) != 1 || !strings.Contains(all[0], "decompress") {
+			t.Errorf("%s: found %v, %v", name, all, err)
+		}
+	}
+}
+
+// TestEveryViolationIsListed damages a file in many places at once.
+func TestEveryViolationIsListed(t *testing.T) {
+	b := write(t, header(0, 4*MaxChunk, true), Options{Codec: Zstd}, func(w *Writer) error {
+		return errors.Join(w.Data(0, noise(MaxChunk, 1)), w.Data(MaxChunk, text(MaxChunk, "abc")), w.Data(2*MaxChunk, noise(MaxChunk, 2)))
+	})
+	f := open(t, b)
+	e := f.Entries()
+	b[e[0].FileOffset] ^= 1
+	b[e[1].FileOffset+int64(e[1].Stored)] ^= 1 // the gap
+	b[e[2].FileOffset+100] ^= 1
+	b[f.footer.hashes+8*20] ^= 1
+	b[f.footer.index-1] ^= 1
+	b[f.footer.headerEnd-1] ^= 1
+	all := damages(t, open(t, b))
+	slices.Sort(all)
+	want := []string{"1048576 bytes at 0 are lost", "1048576 bytes at 2097152 are lost", "gap at", "gap at", "grain at 1310720", "hashes at", "header hashes to"}
+	if len(all) != len(want) {
+		t.Fatalf("found\n%s", strings.Join(all, "\n"))
+	}
+	for i := range want {
+		if !strings.HasPrefix(all[i], want[i]) {
+			t.Errorf("found %q, expected %q", all[i], want[i])
+		}
+	}
+}
+
+func TestCheckStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	f := open(t, smallFile(t))
+	for _, readData := range []bool{false, true} {
+		if err := f.Check(ctx, readData, func(Damage) {}); !errors.Is(err, context.Canceled) {
+			t.Errorf("found %v", err)
+		}
+	}
+}
+
+// unreadable fails beyond its first bytes.
+type unreadable struct {
+	*bytes.Reader
+	from, to int64
+}
+
+var errMedium = errors.New("medium error")
+
+func (u unreadable) ReadAt(p []byte, off int64) (int, error) {
+	if off < u.to && off+int64(len(p)) > u.from {
+		return 0, errMedium
+	}
+	return u.Reader.ReadAt(p, off)
+}
+
+func TestWhatCannotBeReadIsDamage(t *testing.T) {
+	b := smallFile(t)
+	f := open(t, b)
+	r := unreadable{bytes.NewReader(b), f.footer.headerEnd, f.footer.index}
+	f, err := Open(r, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(damages(t, f), "\n")
+	if strings.Count(all, "medium error") < 3 {
+		t.Errorf("found %s", all)
+	}
+	p := make([]byte, Grain)
+	if err := f.ReadChunk(f.Entries()[1], p); !errors.Is(err, errMedium) {
+		t.Errorf("found %v", err)
+	}
+	if _, err := f.Hash(f.Entries()[1], 0); !errors.Is(err, errMedium) {
+		t.Errorf("found %v", err)
+	}
+	for _, r := range []unreadable{{bytes.NewReader(b), 0, Align}, {bytes.NewReader(b), f.footer.index, f.footer.index + 1}, {bytes.NewReader(b), int64(len(b)) - 1, int64(len(b))}} {
+		if _, err := Open(r, int64(len(b))); !errors.Is(err, errMedium) {
+			t.Errorf("open: found %v", err)
+		}
+	}
+}
+
+func TestForeignEntriesAreRefused(t *testing.T) {
+	f := open(t, smallFile(t))
+	e := f.Entries()[1]
+	if err := f.ReadChunk(e, make([]byte, 5)); err == nil {
+		t.Error("a destination of another length was accepted")
+	}
+	e.Stored = 1 << 30
+	if err := f.ReadChunk(e, make([]byte, e.Length)); err == nil {
+		t.Error("an entry of 1 GiB was read")
+	}
+	for _, i := range []int{-1, e.Grains()} {
+		if _, err := f.Hash(e, i); err == nil {
+			t.Errorf("hash %d was found", i)
+		}
+	}
+}

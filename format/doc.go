@@ -1,0 +1,49 @@
+// Package format reads and writes v3 files: one disk of one restore point, in
+// one file, with an index. docs/format.md is the specification; this page is
+// the map.
+//
+// # A file
+//
+//	header | chunks | hashes | index | footer
+//
+// It is appended once, front to back, and never rewritten, so that it can go
+// to a pipe as well as to a disk. The header says what is known before the
+// first byte of the guest: which disk of which point of which chain, and
+// whether the file stands alone (Base). Chunks hold data of the guest, at most
+// 1 MiB each, compressed one by one. The hashes are keyed, one for every 64 KiB
+// of data (a grain), so that what a guest holds today can be compared with what
+// the chain holds without reading the chain. The index says where each chunk
+// lies and which ranges are zero. The footer seals all of it: a file without a
+// valid footer holds nothing.
+//
+//	w, err := format.NewWriter(f, header, format.Options{Codec: format.Zstd})
+//	w.Data(0, buf)              // from any number of goroutines
+//	w.Zero(1<<20, 1<<30)
+//	summary, err := w.Close()   // then fsync f
+//
+// # A chain
+//
+// An Image lays the files of a chain over one another, newest on top, and is
+// the disk as the guest saw it at the newest point:
+//
+//	img, err := format.NewImage(base, inc1, inc2)
+//	for s := range img.Spans() {
+//		if s.Zero() { ... continue }      // any length
+//		img.ReadAt(buf[:s.Length], s.Offset)    // at most 1 MiB, each chunk once
+//		for _, x := range s.Extents { ... }     // what of it is data
+//	}
+//
+// What lies under newer data is never read. Spans may be read by as many
+// goroutines as there are cores.
+//
+// # Damage
+//
+// Readers trust nothing: whatever the bytes are, they end in an error that says
+// what was expected, what was found and where; never in a panic, a loop or an
+// allocation larger than the file itself justifies. Open refuses a file whose
+// footer or header is unusable. Where only a page of the index is bad, the rest
+// of the disk is still there: Open succeeds, File.Damage names the ranges that
+// are lost, NewImage refuses such a file, and Salvage takes it and answers with
+// an error where, and only where, something was lost. File.Check reads
+// everything and lists every violation.
+package format

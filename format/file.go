@@ -1,0 +1,143 @@
+package format
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/zeebo/xxh3"
+)
+
+// File reads one file. It is safe for concurrent use if its io.ReaderAt is.
+type File struct {
+	r      io.ReaderAt
+	header Header
+	key    Key
+	footer footer
+	index  index
+}
+
+// Damage is one thing that is wrong with a file.
+type Damage struct {
+	Offset, Length int64 // range of the disk that is lost; 0, 0: no range, something of the structure
+	Detail         string
+}
+
+// String names the range, if there is one, and the detail.
+func (d Damage) String() string {
+	if d.Length == 0 {
+		return d.Detail
+	}
+	return fmt.Sprintf("%d bytes at %d are lost: %s", d.Length, d.Offset, d.Detail)
+}
+
+// Open reads footer, header and index of a file with this size in bytes. It
+// fails if the footer is not valid or the header cannot be read: then the file
+// holds nothing. Everything less than that is in Damage.
+func Open(r io.ReaderAt, size int64) (*File, error) {
+	if size < Align+footerSize || size%Align != 0 {
+		return nil, fmt.Errorf("open: file of %d bytes is not complete", size)
+	}
+	end := make([]byte, footerSize)
+	if err := readFull(r, end, size-footerSize); err != nil {
+		return nil, fmt.Errorf("open: footer: %w", err)
+	}
+	foot, err := parseFooter(end, size)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	h, b, err := readHeader(r, foot.headerEnd)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	f := &File{r: r, header: h, footer: foot}
+	f.key, _ = ParseKey(h.HashKey) // checked with the header
+	if f.index, err = readIndex(r, h, foot); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if int64(len(b)) != foot.headerEnd {
+		f.structural("header has %d bytes, footer says %d", len(b), foot.headerEnd)
+	} else if sum := hash128(b); sum != foot.headerSum {
+		f.structural("header hashes to %x, expected %x", sum, foot.headerSum)
+	}
+	return f, nil
+}
+
+func (f *File) structural(message string, args ...any) {
+	f.index.damage = append(f.index.damage, Damage{Detail: fmt.Sprintf(message, args...)})
+}
+
+// Header returns the file's header.
+func (f *File) Header() Header { return f.header }
+
+// Key returns the key of the file's grain hashes.
+func (f *File) Key() Key { return f.key }
+
+// Entries returns the index, by generation, then offset. It must not be changed.
+func (f *File) Entries() []Entry { return f.index.entries }
+
+// Summary returns what Close returned when the file was written.
+func (f *File) Summary() Summary { return summarize(f.header, f.footer, f.index.entries) }
+
+// Damage lists what Open found wrong. A file with damage must not be restored
+// from as if it were whole: NewImage refuses it, Salvage does not.
+func (f *File) Damage() []Damage { return f.index.damage }
+
+// ReadChunk reads the data of an entry of this file into dst, which has exactly
+// e.Length bytes. The stored bytes are checked before they are decoded. On an
+// error dst holds nothing of use.
+func (f *File) ReadChunk(e Entry, dst []byte) error {
+	if int64(len(dst)) != e.Length {
+		return fmt.Errorf("chunk at %d has %d bytes, destination %d", e.Offset, e.Length, len(dst))
+	}
+	if e.Zero {
+		clear(dst)
+		return nil
+	}
+	if e.Stored < 0 || e.Stored > MaxChunk {
+		return f.chunkError(e, fmt.Errorf("stored in %d bytes, at most %d are possible", e.Stored, MaxChunk))
+	}
+	stored := dst
+	if e.Codec != None {
+		buf := buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
+		stored = (*buf)[:e.Stored]
+	}
+	err := readFull(f.r, stored, e.FileOffset)
+	if err == nil {
+		err = e.decode(dst, stored)
+	}
+	if err != nil {
+		return f.chunkError(e, err)
+	}
+	return nil
+}
+
+func (f *File) chunkError(e Entry, err error) error {
+	return fmt.Errorf("%s of point %d: chunk of %d bytes at %d: %w", f.header.Disk, e.Generation, e.Length, e.Offset, err)
+}
+
+// decode checks the stored bytes and fills dst from them.
+func (e Entry) decode(dst, stored []byte) error {
+	if sum := xxh3.Hash(stored); sum != e.Sum {
+		return fmt.Errorf("%d bytes at %d of the file hash to %016x, expected %016x", e.Stored, e.FileOffset, sum, e.Sum)
+	}
+	if e.Codec == Zstd {
+		return decompress(dst, stored)
+	}
+	copy(dst, stored) // nothing to do where they are the same
+	return nil
+}
+
+// Hash returns the hash of the i-th grain of a data entry of this file. It is
+// read from the file at each call.
+func (f *File) Hash(e Entry, i int) (uint64, error) {
+	if i < 0 || i >= e.Grains() {
+		return 0, fmt.Errorf("entry at %d has %d hashes, not one of number %d", e.Offset, e.Grains(), i)
+	}
+	var b [8]byte
+	if err := readFull(f.r, b[:], f.footer.hashes+8*(e.firstHash+int64(i))); err != nil {
+		return 0, fmt.Errorf("%s of point %d: hash of %d: %w", f.header.Disk, e.Generation, e.Offset, err)
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
+}

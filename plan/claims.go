@@ -1,0 +1,93 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vbk/config"
+	"vbk/virt"
+)
+
+// claim is a domain that blocks take, on the host that counts.
+type claim struct {
+	host    Host
+	domain  virt.Domain
+	blocks  []config.Domain // more than one is a conflict
+	problem string          // why none can act: active on several hosts
+}
+
+// label is HOST/NAME.
+func (c claim) label() string { return c.host.Name + "/" + c.domain.Name }
+
+// claims says which blocks take which domain, and which domains none takes.
+func claims(blocks []config.Domain, hosts []Host) (taken []claim, unclaimed []string) {
+	for _, group := range byUUID(hosts) {
+		c := whichHost(group)
+		c.blocks = claimants(blocks, c.host.Name, c.domain)
+		if len(c.blocks) == 0 {
+			unclaimed = append(unclaimed, c.label())
+			continue
+		}
+		taken = append(taken, c)
+	}
+	slices.Sort(unclaimed)
+	return taken, unclaimed
+}
+
+func claimants(blocks []config.Domain, host string, d virt.Domain) []config.Domain {
+	var found, fallback []config.Domain
+	for _, b := range blocks {
+		switch {
+		case b.Claims(host, d.Name, d.UUID):
+			found = append(found, b)
+		case b.Fallback && b.Selects(host, d.Name, d.UUID):
+			fallback = append(fallback, b)
+		}
+	}
+	if len(found) == 0 {
+		return fallback
+	}
+	return found
+}
+
+// byUUID groups the domains of all hosts, in the order of their first label.
+func byUUID(hosts []Host) [][]claim {
+	groups := map[string][]claim{}
+	var order []string
+	for _, h := range hosts {
+		for _, d := range h.Domains {
+			if groups[d.UUID] == nil {
+				order = append(order, d.UUID)
+			}
+			groups[d.UUID] = append(groups[d.UUID], claim{host: h, domain: d})
+		}
+	}
+	sorted := make([][]claim, 0, len(order))
+	for _, uuid := range order {
+		sorted = append(sorted, groups[uuid])
+	}
+	return sorted
+}
+
+// whichHost picks the host of a domain that is defined on several: the one
+// where it is active.
+func whichHost(group []claim) claim {
+	var active []claim
+	for _, c := range group {
+		if c.domain.State.Active() {
+			active = append(active, c)
+		}
+	}
+	if len(active) == 0 {
+		return group[0]
+	}
+	if len(active) > 1 {
+		var names []string
+		for _, c := range active {
+			names = append(names, c.label())
+		}
+		active[0].problem = fmt.Sprintf("UUID %s is active on several hosts: %s", active[0].domain.UUID, strings.Join(names, ", "))
+	}
+	return active[0]
+}

@@ -1,0 +1,123 @@
+package plan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// fileVersion of saved plans that this package writes and reads.
+const fileVersion = "vbk-plan/1"
+
+// maxFile bounds what Decode takes: 10 000 domains fit many times.
+const maxFile = 1 << 30
+
+type file struct {
+	Version string            `json:"version"`
+	Digests map[string]string `json:"digests"` // instance address -> Want.Digest
+	Plan    Plan              `json:"plan"`
+}
+
+// Encode saves a plan: JSON, and a last line with its SHA-256. The sum finds
+// accidents, not attackers; what guards against those is that an instance is
+// decided again, from the configuration, before anything is done.
+func Encode(p Plan) ([]byte, error) {
+	f := file{Version: fileVersion, Digests: map[string]string{}, Plan: p}
+	for _, i := range p.Instances {
+		f.Digests[i.Want.Address] = i.Want.Digest()
+	}
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode plan: %w", err)
+	}
+	text = append(text, '\n')
+	return fmt.Appendf(text, "sha256:%s\n", sum(text)), nil
+}
+
+// ErrEdited says that a plan file is not as it was written.
+var ErrEdited = errors.New("the file was edited or cut off after it was written")
+
+// Decode loads a saved plan and refuses one that was edited or cut off.
+func Decode(text []byte) (Plan, error) {
+	if len(text) > maxFile {
+		return Plan{}, fmt.Errorf("decode plan: %d bytes, more than %d", len(text), maxFile)
+	}
+	body, line, ok := bytes.Cut(text, []byte("\nsha256:"))
+	if !ok {
+		return Plan{}, fmt.Errorf("decode plan: no sum at the end: %w", ErrEdited)
+	}
+	body = text[:len(body)+1]
+	if string(bytes.TrimSuffix(line, []byte("\n"))) != sum(body) {
+		return Plan{}, fmt.Errorf("decode plan: %w", ErrEdited)
+	}
+	var head struct{ Version string }
+	if err := json.Unmarshal(body, &head); err != nil {
+		return Plan{}, fmt.Errorf("decode plan: %w", err)
+	}
+	if head.Version != fileVersion {
+		return Plan{}, fmt.Errorf("decode plan: version %q, this vbk reads %q", head.Version, fileVersion)
+	}
+	var f file
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		return Plan{}, fmt.Errorf("decode plan: %w", err)
+	}
+	return f.Plan, f.check()
+}
+
+// check makes every action carry what its kind says.
+func (f file) check() error {
+	for _, i := range f.Plan.Instances {
+		if f.Digests[i.Want.Address] != i.Want.Digest() {
+			return fmt.Errorf("decode plan: %s: digest differs: %w", i.Want.Address, ErrEdited)
+		}
+		for _, a := range i.Actions {
+			whole := a.Kind == KindBackup && a.Backup != nil || a.Kind == KindPrune && a.Prune != nil ||
+				a.Kind == KindCleanup && a.Cleanup != nil
+			if !whole {
+				return fmt.Errorf("decode plan: %s: an action of kind %q has no content", i.Want.Address, a.Kind)
+			}
+		}
+	}
+	return nil
+}
+
+func sum(text []byte) string {
+	s := sha256.Sum256(text)
+	return hex.EncodeToString(s[:])
+}
+
+// Refusal is an instance of a saved plan that cannot be run.
+type Refusal struct{ Address, Why string }
+
+// Bind takes a saved plan's decisions and the configuration's word on
+// everything else: each instance must still be wanted exactly as when the plan
+// was made. fresh is what Make says now. The bound plan holds the instances
+// that may run, with the configuration's Want.
+func Bind(saved, fresh Plan) (bound Plan, refused []Refusal) {
+	bound = saved
+	bound.Instances = nil
+	current := map[string]Instance{}
+	for _, i := range fresh.Instances {
+		current[i.Want.Address] = i
+	}
+	for _, i := range saved.Instances {
+		now, ok := current[i.Want.Address]
+		switch {
+		case !ok:
+			refused = append(refused, Refusal{i.Want.Address, "the configuration has no such instance any more, or its host did not answer"})
+		case now.Want.Digest() != i.Want.Digest():
+			refused = append(refused, Refusal{i.Want.Address, "the configuration of this instance changed since the plan was made, or its store did not answer"})
+		default:
+			asked := i.Want
+			i.Want = now.Want
+			i.Want.Full, i.Want.AllowPrune, i.Want.NoPrune = asked.Full, asked.AllowPrune, asked.NoPrune
+			bound.Instances = append(bound.Instances, i)
+		}
+	}
+	return bound, refused
+}

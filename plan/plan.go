@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"time"
+
+	"vbk/store"
+)
+
+// Plan is data: what would be done, in which order, and why. It prints, saves,
+// loads and compares.
+type Plan struct {
+	Created   time.Time  `json:"created"`
+	Version   string     `json:"vbk_version"`
+	Instances []Instance `json:"instances"`           // sorted by address
+	Unclaimed []string   `json:"unclaimed,omitempty"` // HOST/NAME that no block takes
+	LeftOut   []string   `json:"left_out,omitempty"`  // instances that -target or -exclude left out
+	Departed  []Departed `json:"departed,omitempty"`
+	Failures  []Failure  `json:"failures,omitempty"` // hosts and stores that could not be surveyed
+	Warnings  []string   `json:"warnings,omitempty"`
+	Others    int        `json:"others,omitempty"` // chains of other configurations on the same stores
+}
+
+// Failure is something that could not be planned.
+type Failure struct {
+	Object string `json:"object"` // host.NAME or store address
+	Error  string `json:"error"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+// Departed is a folder of this configuration whose domain is gone or no longer
+// claimed. It is listed and kept.
+type Departed struct {
+	Store  string    `json:"store"`
+	Folder string    `json:"folder"`
+	Domain string    `json:"domain"`
+	Points int       `json:"points"`
+	Newest time.Time `json:"newest"`
+	Why    string    `json:"why"`
+}
+
+// Instance is one domain on one store: what is planned for it, or why nothing
+// is.
+type Instance struct {
+	Want    Want      `json:"want"`
+	Folder  string    `json:"folder,omitempty"` // on the store; "" before the first point
+	Actions []Action  `json:"actions,omitempty"`
+	Error   string    `json:"error,omitempty"` // why it cannot be planned: a failure
+	Hint    string    `json:"hint,omitempty"`
+	Idle    string    `json:"idle,omitempty"` // why no backup is planned though nothing is wrong
+	Due     time.Time `json:"due,omitzero"`   // when the next backup is due, if known
+	Held    []string  `json:"held,omitempty"` // what is held back, and what would allow it
+	Kept    []Kept    `json:"kept,omitempty"` // existing points and what holds each
+}
+
+// Action is one step. Exactly one of the pointers is set, as Kind says.
+type Action struct {
+	Kind    Kind     `json:"kind"`
+	Reason  string   `json:"reason"`
+	Cleanup *Cleanup `json:"cleanup,omitempty"`
+	Backup  *Backup  `json:"backup,omitempty"`
+	Prune   *Prune   `json:"prune,omitempty"`
+}
+
+// Kind of an action.
+type Kind string
+
+// The kinds, in the order in which an instance's actions are done.
+const (
+	KindCleanup Kind = "cleanup"
+	KindBackup  Kind = "backup"
+	KindPrune   Kind = "prune"
+)
+
+// Cleanup removes what an interrupted run of ours left, in this order: the
+// job, checkpoints, the run folder, files.
+type Cleanup struct {
+	Job         string   `json:"job,omitempty"`         // socket of the backup job to end
+	Checkpoints []string `json:"checkpoints,omitempty"` // to delete
+	RunFolder   string   `json:"run_folder,omitempty"`  // named by the attempt record
+	Files       []string `json:"files,omitempty"`       // below the domain's folder
+	Record      bool     `json:"record,omitempty"`      // an attempt record without a living owner
+}
+
+// Backup makes one restore point.
+type Backup struct {
+	Kind       store.Kind   `json:"point"`
+	Chain      string       `json:"chain,omitempty"`      // the chain it joins; "" opens a new one
+	Head       int          `json:"head"`                 // the head it builds on; -1 for a new chain
+	Checkpoint string       `json:"checkpoint,omitempty"` // of that head: changes since then
+	Closes     string       `json:"closes,omitempty"`     // the chain that a new one closes
+	Disks      []DiskBackup `json:"disks"`
+	Others     []string     `json:"others,omitempty"` // targets that take no part
+	Estimate   int64        `json:"estimate"`         // bytes to read: libvirt's count, or the virtual sizes for a full
+}
+
+// DiskBackup is one disk of a Backup.
+type DiskBackup struct {
+	Target string `json:"target"`
+	Base   bool   `json:"base"`             // read whole: nothing older shows through
+	Reason string `json:"reason,omitempty"` // why it is read whole inside an increment
+	Size   int64  `json:"size"`
+	Source string `json:"source"`
+	Format string `json:"format"`
+}
+
+// Prune releases a whole chain: every point of it is deleted.
+type Prune struct {
+	Chain    string `json:"chain"`
+	Manifest int    `json:"manifest"` // number of the manifest that was read
+	Points   int    `json:"points"`
+	Stored   int64  `json:"stored"`                 // bytes that become free
+	After    bool   `json:"after_backup,omitempty"` // right only once the planned point is durable
+}
+
+// Kept is an existing point with what holds it.
+type Kept struct {
+	Chain    string    `json:"chain"`
+	Sequence int       `json:"sequence"`
+	Start    time.Time `json:"start"`
+	Rules    []string  `json:"rules"` // "keep_daily", "held by chain", ...
+}
+
+// Empty says whether there is nothing to do.
+func (p Plan) Empty() bool {
+	for _, i := range p.Instances {
+		if len(i.Actions) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Failed says whether something claimed could not be planned.
+func (p Plan) Failed() bool {
+	if len(p.Failures) > 0 {
+		return true
+	}
+	for _, i := range p.Instances {
+		if i.Error != "" {
+			return true
+		}
+	}
+	return false
+}

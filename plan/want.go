@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"vbk/config"
+)
+
+// Want is what one instance is meant to be: the evaluated configuration of
+// one domain on one store, and what the command line asked for. It holds
+// everything that Decide needs besides what it sees.
+type Want struct {
+	Address       string        `json:"address"` // domain.BLOCK["HOST/NAME"]
+	Configuration string        `json:"configuration,omitempty"`
+	Block         string        `json:"block"` // domain.BLOCK
+	Host          config.Host   `json:"host"`
+	HostUUID      string        `json:"host_uuid,omitempty"`
+	Domain        string        `json:"domain"` // name at survey time
+	UUID          string        `json:"uuid"`
+	Store         config.Store  `json:"store"`
+	StoreID       string        `json:"store_id"`
+	Policy        config.Policy `json:"policy"`
+	TimeZone      string        `json:"time_zone"`
+	Full          bool          `json:"full,omitempty"`        // -full asked for a new chain
+	AllowPrune    bool          `json:"allow_prune,omitempty"` // -allow-prune lifted max_prune
+	NoPrune       bool          `json:"no_prune,omitempty"`    // -no-prune
+}
+
+// Digest binds a saved plan to the configuration it was made from: 64 hex
+// digits, SHA-256 of what the configuration says about this instance. What the
+// command line asked for is not part of it, nor is the host's UUID, which
+// libvirt draws anew where the firmware has none.
+func (w Want) Digest() string {
+	w.HostUUID = ""
+	w.Full, w.AllowPrune, w.NoPrune = false, false, false
+	text, err := json.Marshal(w)
+	if err != nil {
+		panic("plan: a Want is always encodable: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func (w Want) zone() *time.Location {
+	zone, err := time.LoadLocation(w.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}

@@ -1,0 +1,209 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"vbk/format"
+	"vbk/store"
+)
+
+// Check looks for everything that can be wrong in a domain's folder and
+// returns every violation: what a survey sees, and modes, foreign names,
+// numbers, hashes and the structure of every data file; with readData every
+// byte of them too. The error is that the check could not be done.
+func (s *Store) Check(ctx context.Context, folder string, readData bool) ([]store.Finding, error) {
+	c := &checker{s: s, ctx: ctx, readData: readData}
+	if err := c.folder(folder); err != nil {
+		return c.findings, fmt.Errorf("check %s: %w", folder, err)
+	}
+	return c.findings, nil
+}
+
+type checker struct {
+	s        *Store
+	ctx      context.Context
+	readData bool
+	findings []store.Finding
+}
+
+func (c *checker) find(chain string, p store.Problem) {
+	c.findings = append(c.findings, store.Finding{Chain: chain, Problem: p})
+}
+
+// note reports what keeps no point from being restored.
+func (c *checker) note(chain, file, message string, args ...any) {
+	c.find(chain, store.Problem{File: file, Detail: fmt.Sprintf(message, args...), From: store.NoPoint})
+}
+
+func (c *checker) folder(folder string) error {
+	d, err := c.s.Domain(c.ctx, folder)
+	if err != nil {
+		return err
+	}
+	self, err := c.s.fsys.Stat(folder)
+	if err != nil {
+		return err
+	}
+	c.mode("", "", self)
+	entries, err := c.s.fsys.List(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name != lockName && !(e.Mode.IsDir() && store.IsChainName(e.Name)) {
+			c.note("", e.Name, "vbk did not make this")
+			continue
+		}
+		c.mode("", e.Name, e)
+	}
+	for _, l := range d.Leftovers {
+		if !d.Locked { // else they are in the making
+			c.note("", l, "leftover: no manifest names it")
+		}
+	}
+	c.numbers(d)
+	for _, chain := range d.Chains {
+		if err := c.chain(folder, chain.Name); err != nil {
+			return fmt.Errorf("chain %s: %w", chain.Name, err)
+		}
+	}
+	return nil
+}
+
+// mode wants files to be 0600 and folders 0700.
+func (c *checker) mode(chain, file string, e Entry) {
+	want := fs.FileMode(0o600)
+	if e.Mode.IsDir() {
+		want = fs.ModeDir | 0o700
+	}
+	if e.Mode != want {
+		c.note(chain, file, "mode is %s, expected %s", e.Mode, want)
+	}
+}
+
+// numbers wants one domain in a folder and every chain number once.
+func (c *checker) numbers(d store.Domain) {
+	seen := map[int]string{}
+	for _, chain := range d.Chains {
+		m := chain.Manifest
+		if m.Number == 0 {
+			continue // reported as damaged
+		}
+		if m.UUID != d.UUID {
+			c.note(chain.Name, "", "chain of domain %s in the folder of domain %s", m.UUID, d.UUID)
+		}
+		if other, ok := seen[m.ChainNumber]; ok {
+			c.note(chain.Name, "", "chain number %d is that of %s too", m.ChainNumber, other)
+		}
+		seen[m.ChainNumber] = chain.Name
+	}
+}
+
+// chain checks one chain, whose files stay meanwhile.
+func (c *checker) chain(folder, name string) (err error) {
+	r, err := c.s.openChain(folder, name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrInUse) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	v, err := c.s.view(folder, name)
+	if err != nil {
+		return err
+	}
+	for _, p := range v.problems {
+		c.find(name, p)
+	}
+	c.manifests(v, name)
+	for _, e := range v.entries {
+		_, manifest := store.ParseManifestName(e.Name)
+		_, _, ours := store.ParseFileName(e.Name)
+		if !manifest && !ours && !isTemporary(e.Name) && !v.named[e.Name] {
+			c.note(name, e.Name, "vbk did not make this")
+			continue
+		}
+		c.mode(name, e.Name, e)
+	}
+	for _, p := range v.manifest.Points {
+		if err := c.point(r, v, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manifests checks the older ones too.
+func (c *checker) manifests(v *view, chain string) {
+	for i, n := range v.numbers {
+		if i > 0 && n != v.numbers[i-1]+1 {
+			c.note(chain, store.ManifestName(n), "the manifest before it is %d", v.numbers[i-1])
+		}
+		if n >= v.manifest.Number {
+			continue // reported by the survey
+		}
+		if _, err := readManifest(v.fsys, v.dir, n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.note(chain, store.ManifestName(n), "%v", err)
+		}
+	}
+}
+
+func (c *checker) point(r *Reader, v *view, p store.Point) error {
+	for _, f := range p.Files {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if v.wrong(pointFile{f.Name, "", f.Size}) != "" {
+			continue // reported by the survey
+		}
+		if _, err := r.readFile(f.Name); err != nil {
+			c.find(r.chain.Name, v.problem(p, pointFile{name: f.Name}, err.Error()))
+		}
+	}
+	for _, d := range p.Disks {
+		f := pointFile{d.File, d.Target, d.FileSize}
+		if v.wrong(f) != "" {
+			continue
+		}
+		report := func(detail string) { c.find(r.chain.Name, v.problem(p, f, detail)) }
+		if err := c.disk(r, v.manifest, p, d, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disk compares a data file with the manifest and with itself.
+func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.PointDisk, report func(string)) error {
+	src, err := openSource(c.s.fsys, r.dir, d.File)
+	if err != nil {
+		report(err.Error())
+		return nil
+	}
+	defer src.Close()
+	file, err := format.Open(src, src.Size())
+	if err != nil {
+		report(err.Error())
+		return c.ctx.Err()
+	}
+	h, sum := file.Header(), file.Summary()
+	for _, x := range []struct {
+		what       string
+		have, want any
+	}{
+		{"store", h.StoreID, m.StoreID}, {"chain", h.Chain, m.Chain}, {"UUID", h.UUID, m.UUID},
+		{"hash key", h.HashKey, m.HashKey}, {"sequence", h.Sequence, p.Sequence}, {"attempt", h.Attempt, p.Attempt},
+		{"disk", h.Disk, d.Target}, {"base", h.Base, d.Base}, {"virtual size", h.Size, d.Size},
+		{"bytes of data", sum.Data, d.Data}, {"stored bytes", sum.Stored, d.Stored},
+		{"footer hash", fmt.Sprintf("%016x", sum.FooterHash), d.FooterHash},
+	} {
+		if x.have != x.want {
+			report(fmt.Sprintf("%s is %v, the manifest says %v", x.what, x.have, x.want))
+		}
+	}
+	return file.Check(c.ctx, c.readData, func(damage format.Damage) { report(damage.String()) })
+}

@@ -1,0 +1,285 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeBehind is how many bytes of a file may wait in the page cache before
+// they are sent to the disk and dropped: the final fsync stays short and the
+// hypervisor keeps its cache.
+const writeBehind = 32 << 20
+
+// osFS is a directory of the operating system. Every operation walks from its
+// descriptor, one component at a time, and follows no link.
+type osFS struct{ root *os.File }
+
+// openOS opens an existing directory as an FS.
+func openOS(dir string) (*osFS, error) {
+	root, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &osFS{root}, nil
+}
+
+// at calls do with a descriptor of the folder that holds name.
+func (o *osFS) at(op, name string, do func(dir int, base string) error) error {
+	if !fs.ValidPath(name) {
+		return &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	dir := int(o.root.Fd())
+	parts := strings.Split(name, "/")
+	for _, part := range parts[:len(parts)-1] {
+		next, err := openat(dir, part, unix.O_RDONLY|unix.O_DIRECTORY)
+		if dir != int(o.root.Fd()) {
+			unix.Close(dir)
+		}
+		if err != nil {
+			return &fs.PathError{Op: op, Path: name, Err: err}
+		}
+		dir = next
+	}
+	err := do(dir, parts[len(parts)-1])
+	if dir != int(o.root.Fd()) {
+		unix.Close(dir)
+	}
+	if err != nil {
+		return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return nil
+}
+
+func openat(dir int, name string, flags int) (fd int, err error) {
+	err = again(func() error {
+		fd, err = unix.Openat(dir, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
+		return err
+	})
+	return fd, err
+}
+
+// again repeats a system call that a signal interrupted.
+func again(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func (o *osFS) open(op, name string, flags int) (h *osHandle, err error) {
+	err = o.at(op, name, func(dir int, base string) error {
+		fd, err := openat(dir, base, flags)
+		if err != nil {
+			return err
+		}
+		h = &osHandle{File: os.NewFile(uintptr(fd), name), fsys: o}
+		return nil
+	})
+	return h, err
+}
+
+func (o *osFS) Open(name string) (Handle, error) {
+	h, err := o.open("open", name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	info, err := h.Stat()
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a file or folder")}
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+func (o *osFS) Create(name string) (Handle, error) {
+	return o.openWrite("create", name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL)
+}
+
+func (o *osFS) Append(name string) (Handle, error) {
+	return o.openWrite("open", name, unix.O_RDWR|unix.O_CREAT|unix.O_APPEND)
+}
+
+func (o *osFS) openWrite(op, name string, flags int) (Handle, error) {
+	h, err := o.open(op, name, flags)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Chmod(0o600); err != nil { // whatever the umask
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+func (o *osFS) Mkdir(name string) error {
+	return o.at("mkdir", name, func(dir int, base string) error {
+		if err := again(func() error { return unix.Mkdirat(dir, base, 0o700) }); err != nil {
+			return err
+		}
+		return unix.Fchmodat(dir, base, 0o700, 0)
+	})
+}
+
+func (o *osFS) List(name string) ([]Entry, error) {
+	h, err := o.open("list", name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	names, err := h.Readdirnames(-1)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	sort.Strings(names)
+	entries := make([]Entry, 0, len(names))
+	for _, n := range names {
+		e, err := statat(int(h.Fd()), n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, errors.Join(&fs.PathError{Op: "stat", Path: name + "/" + n, Err: err}, h.Close())
+		}
+		entries = append(entries, e)
+	}
+	return entries, h.Close()
+}
+
+func (o *osFS) Stat(name string) (e Entry, err error) {
+	err = o.at("stat", name, func(dir int, base string) error {
+		e, err = statat(dir, base)
+		return err
+	})
+	return e, err
+}
+
+func statat(dir int, name string) (Entry, error) {
+	var st unix.Stat_t
+	if err := again(func() error { return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+		return Entry{}, err
+	}
+	mode := fs.FileMode(st.Mode & 0o777)
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		mode |= fs.ModeSymlink
+	default:
+		mode |= fs.ModeIrregular
+	}
+	return Entry{Name: name, Mode: mode, Size: st.Size}, nil
+}
+
+func (o *osFS) Link(old, new string) error {
+	return o.at("link", old, func(oldDir int, oldBase string) error {
+		return o.at("link", new, func(newDir int, newBase string) error {
+			return again(func() error { return unix.Linkat(oldDir, oldBase, newDir, newBase, 0) })
+		})
+	})
+}
+
+func (o *osFS) Remove(name string) error {
+	return o.at("remove", name, func(dir int, base string) error {
+		e, err := statat(dir, base)
+		if err != nil {
+			return err
+		}
+		flags := 0
+		if e.Mode.IsDir() {
+			flags = unix.AT_REMOVEDIR
+		}
+		return again(func() error { return unix.Unlinkat(dir, base, flags) })
+	})
+}
+
+func (o *osFS) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(int(o.root.Fd()), &st) }); err != nil {
+		return 0, fmt.Errorf("statfs: %w", err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func (o *osFS) Writable() error {
+	return unix.Faccessat(int(o.root.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}
+
+// osHandle is an open file; written bytes are pushed to the disk as they come.
+type osHandle struct {
+	*os.File
+	fsys   *osFS
+	length int64 // bytes written through this handle
+	pushed int64 // of these, sent to the disk
+	landed int64 // of these, waited for
+}
+
+func (h *osHandle) Write(p []byte) (int, error) {
+	n, err := h.File.Write(p)
+	h.length += int64(n)
+	if err == nil && h.length-h.pushed >= writeBehind {
+		err = h.push()
+	}
+	return n, err
+}
+
+// push starts writing the last window, and waits for and drops the one before.
+func (h *osHandle) push() error {
+	const wait = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+	fd := int(h.Fd())
+	err := again(func() error {
+		return unix.SyncFileRange(fd, h.pushed, h.length-h.pushed, unix.SYNC_FILE_RANGE_WRITE)
+	})
+	if err == nil && h.landed < h.pushed {
+		err = again(func() error { return unix.SyncFileRange(fd, h.landed, h.pushed-h.landed, wait) })
+		_ = unix.Fadvise(fd, h.landed, h.pushed-h.landed, unix.FADV_DONTNEED) // only a hint
+	}
+	h.landed, h.pushed = h.pushed, h.length
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) || errors.Is(err, unix.EPERM) {
+		return nil // not supported here; Sync does the work
+	}
+	return err // an I/O error is reported once, so it must not be lost
+}
+
+func (h *osHandle) Size() (int64, error) {
+	info, err := h.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (h *osHandle) Truncate() error { return h.File.Truncate(0) }
+
+func (h *osHandle) Lock(exclusive bool) error {
+	how := unix.LOCK_SH
+	if exclusive {
+		how = unix.LOCK_EX
+	}
+	err := again(func() error { return unix.Flock(int(h.Fd()), how|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrBusy
+	}
+	if err != nil {
+		return &fs.PathError{Op: "flock", Path: h.Name(), Err: err}
+	}
+	return nil
+}
+
+func (h *osHandle) Is(name string) bool {
+	var have, want unix.Stat_t
+	if unix.Fstat(int(h.Fd()), &have) != nil {
+		return false
+	}
+	err := h.fsys.at("stat", name, func(dir int, base string) error {
+		return unix.Fstatat(dir, base, &want, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	return err == nil && have.Dev == want.Dev && have.Ino == want.Ino
+}

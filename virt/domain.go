@@ -1,0 +1,100 @@
+package virt
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// ParseDomain reads libvirt's domain XML: name, UUID, disks and the user that
+// QEMU runs as. What the XML does not tell is left out: State is Unknown, disks
+// have no Size, there are no checkpoints and no job. It fails on XML that is
+// malformed or has no name or UUID.
+func ParseDomain(xml string) (Domain, error) {
+	var x libvirtxml.Domain
+	if err := x.Unmarshal(xml); err != nil {
+		return Domain{}, fmt.Errorf("parse domain XML: %w", err)
+	}
+	if x.Name == "" || x.UUID == "" {
+		return Domain{}, fmt.Errorf("parse domain XML: name %q, uuid %q: both are needed", x.Name, x.UUID)
+	}
+	d := Domain{Name: x.Name, UUID: strings.ToLower(x.UUID), State: Unknown, ProcessUID: -1, ProcessGID: -1}
+	if x.Devices != nil {
+		for _, disk := range x.Devices.Disks {
+			d.Disks = append(d.Disks, parseDisk(disk))
+		}
+	}
+	for _, label := range x.SecLabel {
+		if uid, gid, ok := parseDAC(label.Label); ok && label.Model == "dac" {
+			d.ProcessUID, d.ProcessGID = uid, gid
+		}
+	}
+	return d, nil
+}
+
+func parseDisk(x libvirtxml.DomainDisk) Disk {
+	d := Disk{Device: x.Device, ReadOnly: x.ReadOnly != nil, Shared: x.Shareable != nil}
+	if d.Device == "" {
+		d.Device = "disk"
+	}
+	if x.Target != nil {
+		d.Target = x.Target.Dev
+	}
+	if x.Driver != nil {
+		d.Format = x.Driver.Type
+	}
+	if x.Source != nil {
+		d.Type, d.Source = parseSource(x.Source)
+	}
+	return d
+}
+
+// parseSource returns the type and the address of an image; an empty drive has
+// an address of "".
+func parseSource(x *libvirtxml.DomainDiskSource) (kind, address string) {
+	switch {
+	case x.File != nil:
+		return "file", x.File.File
+	case x.Block != nil:
+		return "block", x.Block.Dev
+	case x.Network != nil:
+		return "network", networkURI(x.Network)
+	case x.Volume != nil:
+		return "volume", x.Volume.Pool + "/" + x.Volume.Volume
+	case x.Dir != nil:
+		return "dir", x.Dir.Dir
+	case x.NVME != nil:
+		return "nvme", ""
+	case x.VHostUser != nil:
+		return "vhostuser", ""
+	case x.VHostVDPA != nil:
+		return "vhostvdpa", x.VHostVDPA.Dev
+	}
+	return "", ""
+}
+
+func networkURI(x *libvirtxml.DomainDiskSourceNetwork) string {
+	var hosts []string
+	for _, h := range x.Hosts {
+		switch {
+		case h.Socket != "":
+			hosts = append(hosts, h.Socket)
+		case h.Port != "":
+			hosts = append(hosts, h.Name+":"+h.Port)
+		default:
+			hosts = append(hosts, h.Name)
+		}
+	}
+	return x.Protocol + "://" + strings.Join(hosts, ",") + "/" + x.Name
+}
+
+// parseDAC reads the label of libvirt's DAC driver, "+64055:+64055". Names of
+// users are not resolved: they belong to the machine QEMU runs on.
+func parseDAC(label string) (uid, gid int, ok bool) {
+	u, g, found := strings.Cut(label, ":")
+	uid, err := strconv.Atoi(strings.TrimPrefix(u, "+"))
+	gid, err2 := strconv.Atoi(strings.TrimPrefix(g, "+"))
+	return uid, gid, found && err == nil && err2 == nil && uid >= 0 && gid >= 0
+}

@@ -1,0 +1,20 @@
+package virt
+
+import "errors"
+
+// Errors that callers of a hypervisor test for with errors.Is. The error that
+// wraps one says which domain or checkpoint it is about.
+var (
+	// ErrNoDomain: the host does not know the domain.
+	ErrNoDomain = errors.New("no such domain")
+	// ErrNoCheckpoint: libvirt does not know the checkpoint.
+	ErrNoCheckpoint = errors.New("no such checkpoint")
+	// ErrBusy: another job, or another client's call, holds the domain.
+	ErrBusy = errors.New("another job is active")
+	// ErrBrokenCheckpoint: libvirt knows the checkpoint, but a disk's bitmap
+	// is missing or inconsistent, so it is no base for an increment.
+	ErrBrokenCheckpoint = errors.New("checkpoint is broken")
+	// ErrUnsupported: the hypervisor cannot do it in the domain's state or
+	// with this disk.
+	ErrUnsupported = errors.New("not supported")
+)

@@ -1,0 +1,23 @@
+// Package libvirt looks at and acts on a hypervisor through libvirt's C
+// library. It turns what libvirt says into the values of package virt and
+// decides nothing.
+//
+// A C call cannot be cancelled, so each runs in a goroutine of its own. When
+// the context ends first, the method returns an error that says "outcome
+// unknown" and wraps the context's; the call goes on behind it and may still
+// have its effect. Whoever gets that error from an effect looks again
+// before he acts on it.
+//
+// The same caution holds for an ordinary error of BeginBackup: libvirt may have
+// created the checkpoint, may begin the job later, or may leave block jobs that
+// no job owns (a zombie, see AbortZombie).
+//
+// Connections are read-only or not; a read-only one is enough for a survey. The
+// URI is libvirt's. qemu:///embed?root=DIR runs libvirt's QEMU driver in this
+// process, with all its files below DIR: QEMU outlives the process, and the
+// next connection to DIR finds it again. A process can have one such root in
+// its life, because libvirt never stops the driver: use one per test package.
+//
+// Built without cgo, the package has Connect alone, which fails and names
+// the build that has it.
+package libvirt

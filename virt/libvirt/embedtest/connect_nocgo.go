@@ -1,0 +1,7 @@
+//go:build !cgo
+
+package embedtest
+
+import "errors"
+
+func connect(string) (driver, error) { return nil, errors.New("this build has no cgo") }

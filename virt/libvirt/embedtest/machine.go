@@ -1,0 +1,221 @@
+package embedtest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+// Machine describes a virtual machine.
+type Machine struct {
+	Name  string
+	Disks []DiskSpec
+}
+
+// DiskSpec describes a disk on the virtio bus. Size is in bytes; Format is
+// "qcow2" unless set.
+type DiskSpec struct {
+	Target string
+	Size   int64
+	Format string
+}
+
+var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>{{.Name}}</name>
+  <uuid>{{.UUID}}</uuid>
+  <memory unit='MiB'>32</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <devices>
+    <emulator>{{.Emulator}}</emulator>
+{{- range .Disks}}
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='{{.Format}}' discard='unmap'/>
+      <source file='{{$.Dir}}/{{.Target}}.{{.Format}}'/>
+      <target dev='{{.Target}}' bus='virtio'/>
+    </disk>
+{{- end}}
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+  </devices>
+  <qemu:commandline>
+    <qemu:arg value='-qmp'/>
+    <qemu:arg value='unix:{{.Dir}}/q/s,server=on,wait=off'/>
+  </qemu:commandline>
+</domain>
+`))
+
+// Define makes images, defines a machine and starts it, paused. It returns the
+// UUID. The machine is destroyed and removed after the test.
+func (r *Root) Define(t testing.TB, m Machine) string {
+	t.Helper()
+	uuid := newUUID()
+	dir := filepath.Join(r.work, uuid[:8])
+	sockets := filepath.Join(dir, "q")
+	if err := os.MkdirAll(sockets, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o711, sockets: 0o777} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	emulator, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range m.Disks {
+		if d.Format == "" {
+			m.Disks[i].Format = "qcow2"
+		}
+		r.makeImage(t, dir, m.Disks[i])
+	}
+	var doc bytes.Buffer
+	if err := machineXML.Execute(&doc, struct {
+		Machine
+		UUID, Dir, Emulator string
+	}{m, uuid, dir, emulator}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.driver.define(doc.String()); err != nil {
+		t.Fatalf("define %s: %v", m.Name, err)
+	}
+	r.machines[uuid] = m
+	t.Cleanup(func() { r.remove(t, uuid) })
+	r.Start(t, uuid)
+	return uuid
+}
+
+func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
+	t.Helper()
+	args := []string{"create", "-q", "-f", d.Format}
+	if d.Format == "qcow2" {
+		args = append(args, "-o", "compat=1.1")
+	}
+	run(t, "qemu-img", append(args, filepath.Join(dir, d.Target+"."+d.Format), strconv.FormatInt(d.Size, 10))...)
+}
+
+func (r *Root) remove(t testing.TB, uuid string) {
+	if active, err := r.driver.active(uuid); err != nil || active {
+		if pid := r.pid(uuid); pid > 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			if err := r.waitInactive(uuid); err != nil {
+				t.Errorf("remove machine: %v", err)
+			}
+		}
+	}
+	if err := r.driver.undefine(uuid); err != nil {
+		t.Errorf("undefine %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// Start starts a machine that is shut off, paused.
+func (r *Root) Start(t testing.TB, uuid string) {
+	t.Helper()
+	if err := r.driver.start(uuid); err != nil {
+		t.Fatalf("start %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// Stop ends QEMU in good order: its bitmaps are saved.
+func (r *Root) Stop(t testing.TB, uuid string) {
+	t.Helper()
+	if err := r.driver.stop(uuid); err != nil {
+		t.Fatalf("stop %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// Kill ends QEMU by SIGKILL and returns when libvirt has noticed: bitmaps that
+// QEMU had not saved are gone, the others inconsistent.
+func (r *Root) Kill(t testing.TB, uuid string) {
+	t.Helper()
+	pid := r.pid(uuid)
+	if pid <= 0 {
+		t.Fatalf("kill %s: no QEMU runs", r.machines[uuid].Name)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill %s: %v", r.machines[uuid].Name, err)
+	}
+	if err := r.waitInactive(uuid); err != nil {
+		t.Fatalf("kill %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// PID is the process id of a machine's QEMU, 0 if none runs.
+func (r *Root) pid(uuid string) int {
+	text, err := os.ReadFile(filepath.Join(r.dir, "run", "qemu", r.machines[uuid].Name+".pid"))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (r *Root) waitInactive(uuid string) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(time.Minute); ; {
+		active, err := r.driver.active(uuid)
+		if err != nil || !active {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			return fmt.Errorf("libvirt has not noticed the end of QEMU")
+		}
+	}
+}
+
+// Image is the path of a disk's image file.
+func (r *Root) Image(uuid, target string) string {
+	for _, d := range r.machines[uuid].Disks {
+		if d.Target == target {
+			return filepath.Join(r.work, uuid[:8], target+"."+d.Format)
+		}
+	}
+	panic("embedtest: " + r.machines[uuid].Name + " has no disk " + target)
+}
+
+// Copy returns the path of a raw copy of a disk as the guest would read it now,
+// made by qemu-img from the image file. The machine may run, a backup may
+// be under way; nothing may write meanwhile.
+func (r *Root) Copy(t testing.TB, uuid, target string) string {
+	t.Helper()
+	if active, err := r.driver.active(uuid); err != nil {
+		t.Fatal(err)
+	} else if active {
+		r.io(t, uuid, target, "flush")
+	}
+	image := r.Image(uuid, target)
+	out := filepath.Join(t.TempDir(), target+".raw")
+	run(t, "qemu-img", "convert", "-U", "-f", strings.TrimPrefix(filepath.Ext(image), "."), "-O", "raw", image, out)
+	return out
+}
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+func newUUID() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,52 @@
+package embedtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// virsh is the driver of a detached root: a process for each call.
+type virsh struct{ uri string }
+
+func (v virsh) run(args ...string) error {
+	_, err := v.output(args...)
+	return err
+}
+
+func (v virsh) output(args ...string) (string, error) {
+	cmd := exec.Command("virsh", append([]string{"-q", "-c", v.uri}, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return "", fmt.Errorf("virsh %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func (v virsh) define(xml string) error {
+	f, err := os.CreateTemp("", "vbk*.xml")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.WriteString(xml); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return v.run("define", f.Name())
+}
+
+func (v virsh) start(uuid string) error    { return v.run("start", uuid, "--paused") }
+func (v virsh) stop(uuid string) error     { return v.run("destroy", uuid, "--graceful") }
+func (v virsh) undefine(uuid string) error { return v.run("undefine", uuid, "--checkpoints-metadata") }
+
+func (v virsh) active(uuid string) (bool, error) {
+	state, err := v.output("domstate", uuid)
+	return state != "shut off", err
+}

@@ -1,0 +1,182 @@
+//go:build cgo
+
+package libvirt
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"libvirt.org/go/libvirt"
+
+	"vbk/virt"
+)
+
+// Host is a connection to a libvirt. It may be used by many goroutines.
+type Host struct {
+	conn *libvirt.Connect
+}
+
+// eventLoop runs libvirt's own event loop for the rest of the process's life:
+// libvirt has one per process and wants it before the first connection.
+var eventLoop = sync.OnceValue(func() error {
+	if err := libvirt.EventRegisterDefaultImpl(); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			if err := libvirt.EventRunDefaultImpl(); err != nil {
+				return
+			}
+		}
+	}()
+	return nil
+})
+
+// Connect opens a connection, a read-only one if that is enough. The error says
+// what to try.
+func Connect(ctx context.Context, uri string, readOnly bool) (*Host, error) {
+	if err := eventLoop(); err != nil {
+		return nil, fmt.Errorf("connect to %s: start libvirt's event loop: %w", uri, plain(err))
+	}
+	open := libvirt.NewConnect
+	if readOnly {
+		open = libvirt.NewConnectReadOnly
+	}
+	conn, err := call(ctx, func() (*libvirt.Connect, error) { return open(uri) })
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w%s", uri, plain(err), hint(err, readOnly))
+	}
+	// Not every driver has keepalive, and a connection works without.
+	_ = conn.SetKeepAlive(5, 6)
+	return &Host{conn: conn}, nil
+}
+
+// hint says what to try when a connection fails.
+func hint(err error, readOnly bool) string {
+	var e libvirt.Error
+	switch {
+	case !errors.As(err, &e):
+		return ""
+	case e.Code == libvirt.ERR_AUTH_FAILED, e.Code == libvirt.ERR_AUTH_CANCELLED, e.Code == libvirt.ERR_AUTH_UNAVAILABLE,
+		e.Code == libvirt.ERR_ACCESS_DENIED, strings.Contains(e.Message, "Permission denied"):
+		if readOnly {
+			return " (run as root, or as a user who may use libvirt)"
+		}
+		return " (run as root, or as a member of the group libvirt)"
+	case e.Code == libvirt.ERR_SYSTEM_ERROR, e.Code == libvirt.ERR_NO_CONNECT:
+		return " (is libvirtd or virtqemud running on that host, and the URI right? try: systemctl start libvirtd)"
+	}
+	return ""
+}
+
+// Close gives the connection up. Jobs and domains go on.
+func (h *Host) Close() error {
+	if _, err := h.conn.Close(); err != nil {
+		return fmt.Errorf("close libvirt connection: %w", plain(err))
+	}
+	return nil
+}
+
+// UUID returns the host's UUID from libvirt's capabilities, "" if it has none.
+// On a machine whose firmware has no UUID libvirt draws one each time it
+// starts, unless host_uuid is set in its configuration.
+func (h *Host) UUID(ctx context.Context) (string, error) {
+	doc, err := call(ctx, h.conn.GetCapabilities)
+	if err != nil {
+		return "", fmt.Errorf("read host UUID: %w", plain(err))
+	}
+	var x struct {
+		UUID string `xml:"host>uuid"`
+	}
+	if err := xml.Unmarshal([]byte(doc), &x); err != nil {
+		return "", fmt.Errorf("read host UUID: parse capabilities: %w", err)
+	}
+	return strings.ToLower(x.UUID), nil
+}
+
+// call runs a C call in its own goroutine, for as long as ctx allows.
+func call[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, fmt.Errorf("not begun: %w", err)
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return zero, fmt.Errorf("outcome unknown: libvirt has not answered: %w", ctx.Err())
+	}
+}
+
+// withDomain runs f on a domain inside one call; what names the operation.
+func withDomain[T any](ctx context.Context, h *Host, what, uuid string, f func(*libvirt.Domain) (T, error)) (T, error) {
+	value, err := call(ctx, func() (T, error) {
+		var zero T
+		d, err := h.conn.LookupDomainByUUIDString(uuid)
+		if err != nil {
+			return zero, err
+		}
+		defer d.Free()
+		return f(d)
+	})
+	if err != nil {
+		return value, fmt.Errorf("%s %s: %w", what, uuid, plain(err))
+	}
+	return value, nil
+}
+
+func isCode(err error, codes ...libvirt.ErrorNumber) bool {
+	var e libvirt.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, c := range codes {
+		if e.Code == c {
+			return true
+		}
+	}
+	return false
+}
+
+// sentinels are the errors that callers tell apart, by libvirt's code.
+func sentinel(code libvirt.ErrorNumber) error {
+	switch code {
+	case libvirt.ERR_NO_DOMAIN:
+		return virt.ErrNoDomain
+	case libvirt.ERR_NO_DOMAIN_CHECKPOINT:
+		return virt.ErrNoCheckpoint
+	case libvirt.ERR_CHECKPOINT_INCONSISTENT:
+		return virt.ErrBrokenCheckpoint
+	case libvirt.ERR_OPERATION_TIMEOUT, libvirt.ERR_RESOURCE_BUSY:
+		return virt.ErrBusy
+	case libvirt.ERR_NO_SUPPORT, libvirt.ERR_OPERATION_UNSUPPORTED, libvirt.ERR_CONFIG_UNSUPPORTED, libvirt.ERR_ARGUMENT_UNSUPPORTED:
+		return virt.ErrUnsupported
+	}
+	return nil
+}
+
+// plain replaces the binding's error by libvirt's message and, where there is
+// one, its sentinel. Other errors pass unchanged.
+func plain(err error) error {
+	var e libvirt.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if s := sentinel(e.Code); s != nil {
+		return fmt.Errorf("%w: %s", s, e.Message)
+	}
+	return errors.New(e.Message)
+}

@@ -1,0 +1,51 @@
+//go:build !cgo
+
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vbk/virt"
+)
+
+var errNoCgo = errors.New("this is the static build of vbk, which has no libvirt: use the build with cgo (CGO_ENABLED=1)")
+
+// Host cannot be had in this build.
+type Host struct{}
+
+// Connect fails: this build has no libvirt.
+func Connect(_ context.Context, uri string, _ bool) (*Host, error) {
+	return nil, fmt.Errorf("connect to %s: %w", uri, errNoCgo)
+}
+
+// Close does nothing.
+func (h *Host) Close() error { return nil }
+
+// UUID fails.
+func (h *Host) UUID(context.Context) (string, error) { return "", errNoCgo }
+
+// Domains fails.
+func (h *Host) Domains(context.Context) ([]virt.Domain, error) { return nil, errNoCgo }
+
+// Domain fails.
+func (h *Host) Domain(context.Context, string) (virt.Domain, error) { return virt.Domain{}, errNoCgo }
+
+// DomainXML fails.
+func (h *Host) DomainXML(context.Context, string) (string, error) { return "", errNoCgo }
+
+// CheckpointXML fails.
+func (h *Host) CheckpointXML(context.Context, string, string) (string, error) { return "", errNoCgo }
+
+// BeginBackup fails.
+func (h *Host) BeginBackup(context.Context, string, virt.Backup) error { return errNoCgo }
+
+// EndBackup fails.
+func (h *Host) EndBackup(context.Context, string, string) error { return errNoCgo }
+
+// AbortZombie fails.
+func (h *Host) AbortZombie(context.Context, string, []string) error { return errNoCgo }
+
+// DeleteCheckpoint fails.
+func (h *Host) DeleteCheckpoint(context.Context, string, string) error { return errNoCgo }
