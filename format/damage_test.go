@@ -393,6 +393,21 @@ func TestWhatCannotBeReadIsDamage(t *testing.T) {
 	}
 }
 
+func TestFooterHash(t *testing.T) {
+	b := smallFile(t)
+	size := int64(len(b))
+	if h, err := FooterHash(bytes.NewReader(b), size); err != nil || h != open(t, b).Summary().FooterHash {
+		t.Errorf("found %016x, %v", h, err)
+	}
+	for n := range size {
+		if n%Align == 0 || n < 10 || n > size-10 {
+			if _, err := FooterHash(bytes.NewReader(b[:n]), n); err == nil {
+				t.Errorf("the first %d of %d bytes have a footer", n, size)
+			}
+		}
+	}
+}
+
 func TestForeignEntriesAreRefused(t *testing.T) {
 	f := open(t, smallFile(t))
 	e := f.Entries()[1]

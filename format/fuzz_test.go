@@ -131,6 +131,45 @@ func assemble(head, chunks, hashes, entries []byte, skew int64) []byte {
 	return append(b, foot.encode()...)
 }
 
+// FuzzEntries takes the entries of an index, and the generations and the size of
+// the disk that they must fit; all else is sound.
+func FuzzEntries(f *testing.F) {
+	const grains = 40
+	chunks := append(noise(2*Grain, 1), make([]byte, Align)...)
+	hashes := make([]byte, 8*grains)
+	for _, b := range seeds(f) {
+		file := open(f, b)
+		if at := file.footer.index + pageHead; file.footer.entries > 0 {
+			f.Add(b[at:][:file.footer.entries*entrySize], uint8(2), int64(file.header.Size), true)
+		}
+	}
+	for k := range int64(3) { // one file, rising generations that overlap
+		var all []byte
+		for i := range k + 1 {
+			e := Entry{Offset: i * Grain, Length: 2 * Grain, FileOffset: Align, Stored: 2 * Grain, Generation: uint32(i), firstHash: 2 * i}
+			all = append(all, make([]byte, entrySize)...)
+			e.put(all[len(all)-entrySize:])
+		}
+		f.Add(all, uint8(k), int64(grains*Grain), k%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, entries []byte, newest uint8, size int64, base bool) {
+		h := header(int(newest), size, base)
+		h.FormatVersion, h.Covers = Version, [2]int{0, int(newest)}
+		head, err := h.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = entries[:min(len(entries), 100*entrySize)]
+		used := 0
+		for e := entries; len(e) >= entrySize; e = e[entrySize:] {
+			if parsed, err := parseEntry(e); err == nil {
+				used += parsed.Grains()
+			}
+		}
+		exercise(t, assemble(head, chunks, hashes[:8*min(used, grains)], entries, 0))
+	})
+}
+
 // FuzzHeader takes a header as it is.
 func FuzzHeader(f *testing.F) {
 	for _, b := range seeds(f) {

@@ -73,16 +73,11 @@ func decodeManifest(data []byte) (m Manifest, err error) {
 	if got := Hash(data[:cut]); got != want {
 		return m, fmt.Errorf("sum is %s, %s is recorded", got, want)
 	}
-	var version struct {
-		FormatVersion int `json:"format_version"`
+	err = json.Unmarshal(data[:cut], &m)
+	if m.FormatVersion != FormatVersion { // the rest may well be of other types then
+		return m, fmt.Errorf("format version %d, this vbk knows %d", m.FormatVersion, FormatVersion)
 	}
-	if err := json.Unmarshal(data[:cut], &version); err != nil {
-		return m, err
-	}
-	if version.FormatVersion != FormatVersion {
-		return m, fmt.Errorf("format version %d, this vbk knows %d", version.FormatVersion, FormatVersion)
-	}
-	if err := json.Unmarshal(data[:cut], &m); err != nil {
+	if err != nil {
 		return m, err
 	}
 	return m, m.validate()

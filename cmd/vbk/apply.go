@@ -60,7 +60,7 @@ func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Optio
 	}
 	a.env.showPlan(p)
 	if p.Empty() {
-		return exit(planCode(p, false))
+		return exit(planCode(p))
 	}
 	if !approved {
 		if err := a.env.ask(); err != nil {
@@ -93,7 +93,7 @@ func (a application) saved(ctx context.Context, cfg *config.Config, path string,
 	for _, r := range refused {
 		a.env.complain(hint(fmt.Errorf("%s: the plan is stale: %s", r.Address, r.Why), "run vbk plan again and review it"))
 	}
-	return a.run(ctx, bound, len(refused))
+	return a.run(ctx, bound, len(refused)+len(now.Failures))
 }
 
 // run executes and ends with the summary; problems counts what failed before.

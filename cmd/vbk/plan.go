@@ -58,7 +58,11 @@ func (env *environment) planCommand() *cli.Command {
 				}
 				fmt.Fprintf(env.stdout, "\nSaved the plan to %s. To do exactly this:\n  vbk apply %s\n", out, out)
 			}
-			return exit(planCode(p, c.Bool("detailed-exitcode")))
+			code := planCode(p)
+			if code == exitOK && !p.Empty() && c.Bool("detailed-exitcode") {
+				code = exitChanges
+			}
+			return exit(code)
 		},
 	}
 }
@@ -77,12 +81,9 @@ func (w *world) plan(ctx context.Context, cfg *config.Config, o plan.Options) (p
 	return p, nil
 }
 
-func planCode(p plan.Plan, detailed bool) int {
-	switch {
-	case p.Failed():
+func planCode(p plan.Plan) int {
+	if p.Failed() {
 		return exitFailed
-	case detailed && !p.Empty():
-		return exitChanges
 	}
 	return exitOK
 }

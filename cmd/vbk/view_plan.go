@@ -14,9 +14,12 @@ import (
 // sums, and what will not happen and why.
 func (env *environment) showPlan(p plan.Plan) {
 	v := planView{out: env.stdout, paint: painter(env.color)}
-	if p.Empty() {
+	switch {
+	case p.Empty() && p.Failed():
+		v.printf("Nothing can be done: see the errors below.\n")
+	case p.Empty():
 		v.printf("%s\n", v.bold("No changes. What exists is what the configuration asks for."))
-	} else {
+	default:
 		v.printf("vbk will perform the following actions:\n")
 		for _, i := range p.Instances {
 			v.instance(i)

@@ -20,7 +20,9 @@ const writeBehind = 32 << 20
 // descriptor, one component at a time, and follows no link.
 type osFS struct{ root *os.File }
 
-// openOS opens an existing directory as an FS.
+// OpenFS opens an existing directory as the FS that Init and Open use.
+func OpenFS(dir string) (FS, error) { return openOS(dir) }
+
 func openOS(dir string) (*osFS, error) {
 	root, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
