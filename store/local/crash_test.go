@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"syscall"
@@ -57,6 +58,7 @@ func (k *keeper) work(s *local.Store, f *local.Folder) error {
 			return fmt.Errorf("chain %s: %+v", c.Name, c.Problems)
 		}
 		chains = append(chains, c.Manifest)
+		k.promised[c.Name] = c.Manifest // what is seen under the lock is relied on
 	}
 	if len(chains) == 0 {
 		chains = append(chains, k.newChain(s.ID(), 1))
@@ -85,12 +87,28 @@ func (k *keeper) fill(f *local.Folder, m store.Manifest, points int) error {
 			return err
 		}
 		if err := f.Commit(ctx, m); err != nil {
-			return err
+			return errors.Join(err, unchanged(f, m, err))
 		}
 		k.promised[m.Chain] = m
 	}
 	return nil
 }
+
+// unchanged demands that a commit that failed, and knows it, did not happen.
+func unchanged(f *local.Folder, m store.Manifest, cause error) error {
+	if errors.Is(cause, storetest.ErrDied) || errors.Is(cause, store.ErrUncertain) {
+		return nil
+	}
+	d, err := f.Look(ctx)
+	for _, c := range d.Chains {
+		if c.Name == m.Chain && c.Manifest.Number == m.Number {
+			err = errHappened
+		}
+	}
+	return err
+}
+
+var errHappened = errors.New("the manifest is there all the same")
 
 // audit demands of the disk after a crash that every promise is kept and that
 // all it lists is whole.
@@ -229,16 +247,19 @@ func TestDieTwice(t *testing.T) {
 		return counter.Count()
 	}()
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 300 {
+	mixed := func(n int) int { return random.IntN(n + 1) }
+	for range 200 {
 		first, second := 1+random.IntN(total), 1+random.IntN(total)
 		disk, k := storetest.NewDisk(), newKeeper()
 		_ = k.run(&storetest.Faults{FS: disk, At: first, Die: true, Half: true})
 		disk = disk.KillProcess()
 		k.audit(t, disk)
 		_ = k.run(&storetest.Faults{FS: disk, At: second, Die: true})
-		disk = disk.Crash(storetest.Lose)
-		k.audit(t, disk)
-		k.converge(t, disk)
+		for _, fate := range []storetest.Fate{storetest.Lose, mixed} {
+			after, k := disk.Crash(fate), &keeper{k.world, maps.Clone(k.promised)}
+			k.audit(t, after)
+			k.converge(t, after)
+		}
 		if t.Failed() {
 			t.Fatalf("died at %d, then at %d", first, second)
 		}
@@ -249,7 +270,7 @@ func TestDieTwice(t *testing.T) {
 // error is returned or was of no consequence, and no promise is broken.
 func TestFailAtEveryEffect(t *testing.T) {
 	causes := map[string]error{
-		"disk full": syscall.ENOSPC, "short write": syscall.ENOSPC, "broken": syscall.EIO, "reply lost": syscall.EIO,
+		"disk full": syscall.ENOSPC, "short write": syscall.ENOSPC, "reply lost": syscall.EIO,
 	}
 	for name, cause := range causes {
 		for n := 1; ; n++ {
@@ -260,8 +281,8 @@ func TestFailAtEveryEffect(t *testing.T) {
 				break
 			}
 			t.Run(fmt.Sprintf("%s at %d", name, n), func(t *testing.T) {
-				if err != nil && !errors.Is(err, cause) {
-					t.Errorf("error does not carry its cause: %v", err)
+				if err != nil && !errors.Is(err, cause) || errors.Is(err, errHappened) {
+					t.Errorf("wrong error: %v", err)
 				}
 				k.audit(t, disk)
 				k.audit(t, disk.Crash(storetest.Lose))
@@ -314,5 +335,49 @@ func TestSyncFailureCondemnsFile(t *testing.T) {
 			}
 		}
 		unlock(t, f)
+	}
+}
+
+// TestLookIsDurable: what a run sees under the lock stays when the power fails
+// right then, whatever killed the run before.
+func TestLookIsDurable(t *testing.T) {
+	for n := 1; ; n++ {
+		disk, k := storetest.NewDisk(), newKeeper()
+		faults := &storetest.Faults{FS: disk, At: n, Die: true, Done: true}
+		_ = k.run(faults)
+		if !faults.Fired() {
+			break
+		}
+		disk.KillProcess()
+		s := k.init(t, disk)
+		f := lock(t, s)
+		d, err := f.Look(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range d.Chains {
+			k.promised[c.Name] = c.Manifest
+		}
+		k.audit(t, disk.Crash(storetest.Lose))
+	}
+}
+
+// TestRecordIsDurable: names are recorded before they are used.
+func TestRecordIsDurable(t *testing.T) {
+	disk := storetest.NewDisk()
+	f := lock(t, newWorld(1).init(t, disk))
+	for _, pid := range []int{1, 2} {
+		if pid > 1 {
+			if err := f.Record(rec(pid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := local.OpenOn(disk.Crash(storetest.Lose), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := lock(t, s).Previous(); p == nil || p.PID != pid {
+			t.Errorf("the record of %d is %+v", pid, p)
+		}
 	}
 }

@@ -204,7 +204,7 @@ func TestSurveyDoesNotDisturb(t *testing.T) {
 	}
 	done := make(chan struct{})
 	var surveys sync.WaitGroup
-	for range 4 {
+	for range 3 {
 		surveys.Go(func() {
 			for {
 				select {
@@ -219,7 +219,7 @@ func TestSurveyDoesNotDisturb(t *testing.T) {
 			}
 		})
 	}
-	for range 300 {
+	for range 100 {
 		f, err := s.Lock(ctx, folder, rec(1))
 		if err != nil {
 			t.Error(err)

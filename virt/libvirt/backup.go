@@ -55,21 +55,11 @@ func idle(d *libvirt.Domain, socket string) error {
 }
 
 // EndBackup ends the backup job that has this socket and returns when it is
-// gone. It is no error if no backup job is active; another one is
-// virt.ErrBusy and is left alone.
+// gone, a zombie with this socket included. It is no error if no backup job is
+// active; another one is virt.ErrBusy and is left alone.
 func (h *Host) EndBackup(ctx context.Context, uuid, socket string) error {
 	const what = "end backup of domain"
-	active, err := withDomain(ctx, h, what, uuid, func(d *libvirt.Domain) (bool, error) {
-		mine, err := owns(d, socket)
-		if !mine || err != nil {
-			return false, err
-		}
-		err = d.AbortJob()
-		if isCode(err, libvirt.ERR_OPERATION_INVALID) { // it ended by itself
-			err = nil
-		}
-		return true, err
-	})
+	active, err := withDomain(ctx, h, what, uuid, func(d *libvirt.Domain) (bool, error) { return abort(d, socket) })
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for active && err == nil {
@@ -91,6 +81,30 @@ func (h *Host) EndBackup(ctx context.Context, uuid, socket string) error {
 	return err
 }
 
+// abort tells the backup job with this socket to end; false if there is none.
+func abort(d *libvirt.Domain, socket string) (bool, error) {
+	mine, err := owns(d, socket)
+	if !mine || err != nil {
+		return false, err
+	}
+	if err = d.AbortJob(); err == nil || !isCode(err, libvirt.ERR_OPERATION_INVALID) {
+		return err == nil, err
+	}
+	// No job to abort: it has ended by itself, or it is a zombie.
+	if mine, err = owns(d, socket); !mine || err != nil {
+		return false, err
+	}
+	v, err := survey(d)
+	if err != nil {
+		return false, err
+	}
+	var targets []string
+	for _, disk := range v.Disks {
+		targets = append(targets, disk.Target)
+	}
+	return true, abortBlockJobs(d, targets)
+}
+
 // owns says whether the active backup job has this socket; false if there is no
 // backup job.
 func owns(d *libvirt.Domain, socket string) (bool, error) {
@@ -104,30 +118,33 @@ func owns(d *libvirt.Domain, socket string) (bool, error) {
 	return true, nil
 }
 
-// AbortZombie ends block jobs of type backup on the targets which no backup job
-// owns: what a begin leaves that failed while it saved its checkpoint, and that
-// neither virDomainAbortJob nor a restart of libvirtd clears. It is for jobs
-// that the caller knows he began. With a backup job active it is virt.ErrBusy.
+// AbortZombie ends block jobs of type backup on the targets that virDomainAbortJob
+// knows nothing of: what a begin leaves that failed while it saved its
+// checkpoint, and that a restart of libvirtd does not clear either. It is for
+// jobs that the caller knows he began, where EndBackup cannot tell by the
+// socket. Beside a live job it is virt.ErrBusy.
 func (h *Host) AbortZombie(ctx context.Context, uuid string, targets []string) error {
 	_, err := withDomain(ctx, h, "abort block jobs of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
-		job, err := backupJob(d)
-		if err != nil {
-			return struct{}{}, err
+		if stats, err := d.GetJobStats(0); err == nil && stats.Type != libvirt.DOMAIN_JOB_NONE {
+			return struct{}{}, fmt.Errorf("%w: %s, not a leftover", virt.ErrBusy, operation(stats))
 		}
-		if job != nil {
-			return struct{}{}, fmt.Errorf("%w: a backup job, not a leftover", virt.ErrBusy)
-		}
-		for _, target := range targets {
-			// The first abort ends the others as well.
-			info, err := d.GetBlockJobInfo(target, 0)
-			if err != nil || info.Type != libvirt.DOMAIN_BLOCK_JOB_TYPE_BACKUP {
-				continue
-			}
-			if err := d.BlockJobAbort(target, 0); err != nil && !isCode(err, libvirt.ERR_OPERATION_INVALID) {
-				return struct{}{}, fmt.Errorf("disk %s: %w", target, plain(err))
-			}
-		}
-		return struct{}{}, nil
+		return struct{}{}, abortBlockJobs(d, targets)
 	})
 	return err
+}
+
+// abortBlockJobs ends backup block jobs; with the first go those of the other
+// disks.
+func abortBlockJobs(d *libvirt.Domain, targets []string) error {
+	for _, target := range targets {
+		info, err := d.GetBlockJobInfo(target, 0)
+		if err != nil || info.Type != libvirt.DOMAIN_BLOCK_JOB_TYPE_BACKUP {
+			continue
+		}
+		err = d.BlockJobAbort(target, 0)
+		if err != nil && !isCode(err, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_INVALID_ARG) { // not: gone by now
+			return fmt.Errorf("disk %s: %w", target, plain(err))
+		}
+	}
+	return nil
 }

@@ -108,7 +108,7 @@ func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
 
 func (r *Root) remove(t testing.TB, uuid string) {
 	if active, err := r.driver.active(uuid); err != nil || active {
-		if pid := r.pid(uuid); pid > 0 {
+		if pid := r.PID(uuid); pid > 0 {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			if err := r.waitInactive(uuid); err != nil {
 				t.Errorf("remove machine: %v", err)
@@ -142,7 +142,7 @@ func (r *Root) Stop(t testing.TB, uuid string) {
 // QEMU had not saved are gone, the others inconsistent.
 func (r *Root) Kill(t testing.TB, uuid string) {
 	t.Helper()
-	pid := r.pid(uuid)
+	pid := r.PID(uuid)
 	if pid <= 0 {
 		t.Fatalf("kill %s: no QEMU runs", r.machines[uuid].Name)
 	}
@@ -154,8 +154,8 @@ func (r *Root) Kill(t testing.TB, uuid string) {
 	}
 }
 
-// pid is the process id of a machine's QEMU, 0 if none runs.
-func (r *Root) pid(uuid string) int {
+// PID is the process id of a machine's QEMU, 0 if none runs.
+func (r *Root) PID(uuid string) int {
 	text, err := os.ReadFile(filepath.Join(r.dir, "run", "qemu", r.machines[uuid].Name+".pid"))
 	if err != nil {
 		return 0

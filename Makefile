@@ -1,0 +1,44 @@
+# vbk: make help lists the targets.
+SHELL := /bin/bash
+GO ?= go
+# Real peers (libvirt, QEMU, qemu-nbd, nbdkit) are installed by deps, so their
+# tests must run: 1 turns a skip into a failure. VBK_REQUIRE_PEERS= allows skips.
+export VBK_REQUIRE_PEERS ?= 1
+
+PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
+	libvirt-daemon libvirt-daemon-system libvirt-clients \
+	qemu-system-x86 qemu-utils libnbd-bin nbdkit
+
+.PHONY: help deps build static test check demo fuzz bench cover
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+deps: ## install what is missing for build, tests and demo (apt; elsewhere it names the packages)
+	@.ci/deps $(PACKAGES)
+
+build: ## build ./vbk
+	$(GO) build -o vbk ./cmd/vbk
+
+static: ## build ./vbk-static, without libvirt and libnbd
+	CGO_ENABLED=0 $(GO) build -o vbk-static ./cmd/vbk
+
+test: deps build static ## install, build, and pass all tests
+	$(GO) test ./...
+
+check: deps ## what a reviewer would ask first: gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+demo: deps build ## back up and restore a real QEMU machine in a temporary folder
+	@examples/demo/run ./vbk
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@.ci/fuzz $(or $(FUZZTIME),20s)
+
+bench: deps ## run the benchmarks beside the code
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+cover: deps ## coverage of all packages
+	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1

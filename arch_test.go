@@ -1,0 +1,124 @@
+package vbk_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// imports is the architecture on one screen: which of our packages each
+// package may import, test files excepted.
+var imports = map[string][]string{
+	"config":       {},
+	"virt":         {},
+	"virt/libvirt": {"virt"},
+	"nbd":          {},
+	"format":       {},
+	"store":        {},
+	"store/local":  {"store", "format"},
+	"plan":         {"config", "virt", "store"},
+	"executor":     {"plan", "virt", "nbd", "format", "store"},
+	"cmd/vbk":      {"config", "plan", "executor", "nbd", "format", "store", "store/local", "virt/libvirt"},
+
+	// test support
+	"virt/virttest":          {"virt"},
+	"virt/libvirt/embedtest": {},
+	"nbd/nbdtest":            {},
+	"store/storetest":        {"store/local"},
+}
+
+// outside holds what leaves must not import from elsewhere: plan decides and
+// has no effects; only virt/libvirt and its test support know libvirt.
+var outside = map[string][]string{
+	"plan":   {"os", "net", "net/http", "os/exec", "syscall", "math/rand", "crypto/rand"},
+	"virt":   {"os", "net", "libvirt.org/go/libvirt"},
+	"format": {"os", "net"},
+	"config": {"net", "os/exec"},
+}
+
+func TestArrowsPointOneWay(t *testing.T) {
+	for dir, files := range packages(t) {
+		allowed, known := imports[dir]
+		if !known {
+			t.Errorf("package %s is not in the table: add it, with what it may import", dir)
+			continue
+		}
+		for name, file := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			for _, i := range file.Imports {
+				imported := strings.Trim(i.Path.Value, `"`)
+				ours, isOurs := strings.CutPrefix(imported, "vbk/")
+				if isOurs && !slices.Contains(allowed, ours) {
+					t.Errorf("%s imports %s, but %s may import only %v", name, ours, dir, allowed)
+				}
+				if slices.Contains(outside[dir], imported) {
+					t.Errorf("%s imports %s, which %s must not", name, imported, dir)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	for dir, files := range packages(t) {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(files)), func(f *ast.File) bool { return f.Doc != nil }) {
+			t.Errorf("package %s has no doc comment", dir)
+		}
+	}
+}
+
+func TestNoUtil(t *testing.T) {
+	for dir := range packages(t) {
+		if slices.Contains([]string{"util", "utils", "common", "helpers", "misc", "pkg", "internal"}, path.Base(dir)) {
+			t.Errorf("package %s: name it after what it is about", dir)
+		}
+	}
+}
+
+// packages parses all Go files by folder.
+func packages(t *testing.T) map[string]map[string]*ast.File {
+	t.Helper()
+	all := map[string]map[string]*ast.File{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		dir := filepath.ToSlash(filepath.Dir(name))
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || dir == "." {
+			return nil
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		if all[dir] == nil {
+			all[dir] = map[string]*ast.File{}
+		}
+		all[dir][filepath.ToSlash(name)] = file
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 10 {
+		t.Fatalf("found only %d packages", len(all))
+	}
+	return all
+}
