@@ -30,7 +30,7 @@ var imports = map[string][]string{
 
 	// test support
 	"virt/virttest":          {"virt"},
-	"virt/libvirt/embedtest": {},
+	"virt/libvirt/embedtest": {"virt/libvirt"},
 	"nbd/nbdtest":            {},
 	"store/storetest":        {"store/local"},
 }

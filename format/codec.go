@@ -66,7 +66,7 @@ type encoder interface {
 // pays says whether a chunk is worth storing compressed: its padded length
 // must shrink by 5% at least.
 func pays(stored, length int) bool {
-	return stored < length && padded(int64(stored))*100 <= padded(int64(length))*95
+	return padded(int64(stored))*100 <= padded(int64(length))*95
 }
 
 // maxWindow is what RFC 8878 asks every decoder to support; a chunk needs 1 MiB.

@@ -101,7 +101,7 @@ func TestBadPages(t *testing.T) {
 			}
 			bad := open(t, b)
 			d := bad.Damage()
-			if len(d) == 0 || d[0].Offset != c.from || d[0].Offset+d[0].Length != c.to {
+			if len(d) != 1 || d[0].Offset != c.from || d[0].Offset+d[0].Length != c.to {
 				t.Errorf("pages %v, byte %d: found %v, expected %d to %d", c.pages, at, d, c.from, c.to)
 				continue
 			}
@@ -135,16 +135,18 @@ func wantSalvage(t *testing.T, bad *File, size, from, to int64) {
 }
 
 func TestBadPageBetweenGenerations(t *testing.T) {
-	const grains = 2 * pageEntries
+	const grains, later = 2 * pageEntries, 100 // the newer generation starts further on
 	h := header(1, grains*Grain, true)
 	h.Covers = [2]int{0, 1}
 	b := write(t, h, Options{}, func(w *Writer) error {
 		var err error
-		for i := int64(0); i < grains; i += 2 { // one page of the older, one of the newer and a bit
+		for i := int64(0); i < grains; i += 2 { // one page of the older, one of the newer
 			w.header.Sequence = 0
 			err = errors.Join(err, w.Zero(i*Grain, Grain))
 			w.header.Sequence = 1
-			err = errors.Join(err, w.Zero(i*Grain, Grain))
+			if i >= later {
+				err = errors.Join(err, w.Zero(i*Grain, Grain))
+			}
 		}
 		return err
 	})
@@ -160,6 +162,95 @@ func TestBadPageBetweenGenerations(t *testing.T) {
 	}
 	if x := slices.Collect(m.Extents(0, m.Size())); len(x) != 1 || !x[0].Lost {
 		t.Errorf("found %d extents, the first %+v", len(x), x[0])
+	}
+}
+
+func TestLostRangeIsCutLikeData(t *testing.T) {
+	b := manyPages(t)
+	f := open(t, b)
+	size, from := f.Header().Size, f.Entries()[2*pageEntries-1].End() // the last page is lost from here on
+	b[f.footer.index+2*pageSize] ^= 1
+	stack := func(small int64) *Image {
+		m, err := Salvage(open(t, write(t, header(0, size, true), Options{}, none)), open(t, b),
+			open(t, write(t, header(2, small, false), Options{}, none)), open(t, write(t, header(3, size, false), Options{}, none)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, small := range []int64{from - Grain, from, from + Grain, size} {
+		var gone int64
+		for x := range stack(small).Extents(0, size) {
+			if x.Lost {
+				gone += x.Length
+			}
+		}
+		if want := max(small-from, 0); gone != want {
+			t.Errorf("after a disk of %d bytes %d are lost, expected %d", small, gone, want)
+		}
+	}
+}
+
+func TestPageOfAnotherFile(t *testing.T) {
+	ours, theirs := manyPages(t), manyPages(t)
+	at := open(t, ours).footer.index
+	theirs = reseal(theirs, func(_ *Header, _ *footer, pages []byte) {
+		pages[pageHead+1*entrySize+8+2] = 2 // another length: 2 grains
+	})
+	wantSound(t, open(t, theirs))
+	copy(ours[at:at+pageSize], theirs[at:])
+	if d := open(t, ours).Damage(); len(d) != 1 || !strings.Contains(d[0].Detail, "not those that the footer was written for") {
+		t.Errorf("found %v", d)
+	}
+}
+
+func TestHeaderWithAnEmptyPage(t *testing.T) {
+	h := header(0, Grain, true)
+	h.FormatVersion = Version
+	head, err := h.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := problems(assemble(append(head, make([]byte, Align)...), nil, nil, nil, 0))
+	if err != nil || len(all) != 1 || !strings.Contains(all[0], "header has 4096 bytes, footer says 8192") {
+		t.Errorf("found %v, %v", all, err)
+	}
+}
+
+func TestFooterRules(t *testing.T) {
+	valid := footer{fileSize: 4*Align + pageSize, headerEnd: Align, hashes: 2 * Align, hashCount: 1, index: 3 * Align, indexSize: pageSize, entries: 1}
+	size := valid.fileSize
+	if _, err := parseFooter(valid.encode(), size); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{footVersion + 4, footReserved, footFooterHash - 1} {
+		b := valid.encode()
+		b[at] = 1
+		binary.LittleEndian.PutUint64(b[footFooterHash:], xxh3.Hash(b[:footFooterHash]))
+		if _, err := parseFooter(b, size); err == nil || !strings.Contains(err.Error(), "reserved") {
+			t.Errorf("byte %d: found %v", at, err)
+		}
+	}
+	for name, change := range map[string]func(*footer){
+		"headerEnd before":    func(f *footer) { f.headerEnd = 0 },
+		"headerEnd behind":    func(f *footer) { f.headerEnd = 3 * Align },
+		"headerEnd unaligned": func(f *footer) { f.headerEnd++ },
+		"hashes behind":       func(f *footer) { f.hashes, f.hashCount = 4*Align, 0 },
+		"hashes before":       func(f *footer) { f.hashes = 0 },
+		"hashes unaligned":    func(f *footer) { f.hashes++ },
+		"index":               func(f *footer) { f.index += Align },
+		"index size":          func(f *footer) { f.indexSize -= Align },
+		"no index":            func(f *footer) { f.indexSize, f.entries = 0, 0 },
+		"entries":             func(f *footer) { f.entries = pageEntries + 1 },
+		"too many entries":    func(f *footer) { f.entries = 1 << 31 },
+		"hash count":          func(f *footer) { f.hashCount = 513 },
+		"file size":           func(f *footer) { f.fileSize += Align },
+	} {
+		f := valid
+		change(&f)
+		if _, err := parseFooter(f.encode(), size); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 }
 

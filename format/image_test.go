@@ -180,6 +180,40 @@ func TestHigherGenerationWins(t *testing.T) {
 	}
 }
 
+func TestZeroesOfTwoGenerationsAreNotJoined(t *testing.T) {
+	h := header(1, 4*Grain, false)
+	h.Covers = [2]int{0, 1}
+	f := open(t, write(t, h, Options{}, func(w *Writer) error {
+		w.header.Sequence = 0
+		err := errors.Join(w.Zero(Grain, Grain), w.Zero(0, Grain))
+		w.header.Sequence = 1
+		return errors.Join(err, w.Zero(2*Grain, Grain))
+	}))
+	wantSound(t, f)
+	if e := f.Entries(); len(e) != 2 || e[0].Length != 2*Grain || e[1].Generation != 1 {
+		t.Errorf("entries %+v", e)
+	}
+}
+
+func TestCacheForgetsWhatAFailedReadSpoiled(t *testing.T) {
+	disk := text(2*MaxChunk, "cached words ")
+	b := write(t, header(0, 2*MaxChunk, true), Options{Codec: Zstd}, data(0, disk))
+	f := open(t, b)
+	good, bad := f.Entries()[0], f.Entries()[1]
+	bad.Length, bad.Stored, bad.Sum = good.Length, good.Stored, good.Sum // decodes, to the wrong place
+	b[bad.FileOffset] ^= 1
+	var s slot
+	for range 2 {
+		if p, err := s.load(f, 0, 0, good); err != nil || !bytes.Equal(p, disk[:MaxChunk]) {
+			t.Fatalf("found other bytes, %v", err)
+		}
+		if _, err := s.load(f, 0, 1, bad); err == nil {
+			t.Fatal("a damaged chunk was read")
+		}
+		clear(s.chunk) // as a decoder that fails half-way may leave it
+	}
+}
+
 // counting notes how often each place of a file is read.
 type counting struct {
 	*bytes.Reader
@@ -319,6 +353,16 @@ func TestSame(t *testing.T) {
 				t.Errorf("no grain at %d, but no error", off)
 			}
 		}
+	}
+	// A grain of which a smaller disk cut off the end is not what its hash says.
+	full := noise(2*Grain, 3)
+	cut := image(t, layer(t, 0, 2*Grain, true, data(0, full)), layer(t, 1, Grain+100, false, none), layer(t, 2, 2*Grain, false, none))
+	if same, err := cut.Same(Grain, full[Grain:]); same || err != nil {
+		t.Errorf("cut: %v, %v", same, err)
+	}
+	short := image(t, layer(t, 0, 2*Grain, true, data(0, full)), layer(t, 1, Grain+100, false, none))
+	if same, err := short.Same(Grain, full[Grain:Grain+100]); same || err != nil {
+		t.Errorf("short: %v, %v", same, err)
 	}
 	// The tail of the smaller disk and the zeroes behind it share a grain.
 	grown := image(t, layer(t, 0, size, true, data(0, disk)), layer(t, 1, 6*Grain, false, none))

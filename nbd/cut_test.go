@@ -99,8 +99,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A server that accepts and says nothing, or one whose queue is full, does not
-// hold Dial beyond its context.
+// A server that accepts and stops in the handshake does not hold Dial beyond its
+// context.
 func TestCancelDial(t *testing.T) {
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
@@ -162,14 +162,20 @@ func TestNothingIsLeft(t *testing.T) {
 	round := func(t *testing.T) {
 		for name, end := range endings {
 			t.Run(name, func(t *testing.T) {
-				c, err := nbd.Dial(t.Context(), nbdtest.Serve(t, nbdtest.Export{Size: diskSize}, func(p *peer, r request) {
+				socket := nbdtest.Serve(t, nbdtest.Export{Size: diskSize}, func(p *peer, r request) {
 					p.Error(r, nbdtest.Done, nbdtest.EIO, "")
-				}), nbdtest.Name, nbd.Options{})
+				})
+				c, err := nbd.Dial(t.Context(), socket, nbdtest.Name, nbd.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := end(t, c); (err == nil) != (name == "closed") {
 					t.Error(err)
+				}
+				for _, export := range []string{"other", strings.Repeat("x", 5000)} {
+					if _, err := nbd.Dial(t.Context(), socket, export, nbd.Options{}); err == nil {
+						t.Error("dialled", export)
+					}
 				}
 				if _, err := nbd.Dial(t.Context(), t.TempDir(), "", nbd.Options{}); err == nil {
 					t.Error("dialled a folder")

@@ -214,7 +214,13 @@ func TestReadSizes(t *testing.T) {
 	const size = 3<<20 + 1234
 	disk := pattern(size)
 	for _, export := range []nbdtest.Export{{Size: size}, {Size: size, Simple: true}, {Size: size, MinBlock: 1, MaxBlock: 1 << 20}} {
-		c := dial(t, nbdtest.Serve(t, export, nbdtest.Honest(disk)), nbdtest.Name, nbd.Options{})
+		honest := nbdtest.Honest(disk)
+		c := dial(t, nbdtest.Serve(t, export, func(p *peer, r request) {
+			if export.MaxBlock > 0 && r.Length > export.MaxBlock {
+				t.Errorf("request of %d bytes", r.Length)
+			}
+			honest(p, r)
+		}), nbdtest.Name, nbd.Options{})
 		if c.Size() != size {
 			t.Fatal(c.Size())
 		}

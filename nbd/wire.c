@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wire.h"
 
@@ -349,22 +350,27 @@ static int inspect(struct nbd_handle *h, const char *bitmap, struct wire_info *i
 	return info->minimum < 0 || info->maximum < 0 || allocation < 0 || dirty < 0 ? -1 : 0;
 }
 
-int wire_connect(struct nbd_handle *h, int fd, const char *export, const char *bitmap,
-		 struct wire_info *info, struct wire_error *error)
+static int configure(struct nbd_handle *h, const char *export, const char *bitmap)
 {
 	if (nbd_set_export_name(h, export) == -1 ||
 	    nbd_set_tls(h, LIBNBD_TLS_DISABLE) == -1 ||
 	    nbd_set_strict_mode(h, LIBNBD_STRICT_MASK) == -1 ||
 	    nbd_set_request_block_size(h, true) == -1 ||
-	    nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1 ||
-	    (bitmap != NULL && nbd_add_meta_context(h, bitmap) == -1) ||
-	    nbd_connect_socket(h, fd) == -1 ||
-	    inspect(h, bitmap, info) == -1) {
-		explain(error);
-		nbd_close(h);
+	    nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1)
 		return -1;
-	}
-	return 0;
+	return bitmap == NULL ? 0 : nbd_add_meta_context(h, bitmap);
+}
+
+int wire_connect(struct nbd_handle *h, int fd, const char *export, const char *bitmap,
+		 struct wire_info *info, struct wire_error *error)
+{
+	if (configure(h, export, bitmap) == -1)
+		close(fd);
+	else if (nbd_connect_socket(h, fd) == 0 && inspect(h, bitmap, info) == 0)
+		return 0; /* libnbd has owned the descriptor since it was told */
+	explain(error);
+	nbd_close(h);
+	return -1;
 }
 
 void wire_close(struct nbd_handle *h)

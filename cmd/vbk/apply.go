@@ -78,7 +78,7 @@ func (a application) saved(ctx context.Context, cfg *config.Config, path string,
 			return fmt.Errorf("flag -%s has no meaning with a saved plan", f.Names()[0])
 		}
 	}
-	reviewed, err := readPlan(path)
+	reviewed, err := readPlan(a.env.path(path))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v2"
@@ -27,9 +26,7 @@ func (env *environment) fmtCommand() *cli.Command {
 				paths = []string{"."}
 			}
 			for i, p := range paths {
-				if !filepath.IsAbs(p) {
-					paths[i] = filepath.Join(env.dir, p)
-				}
+				paths[i] = env.path(p)
 			}
 			files, err := config.FindFormattable(paths, c.Bool("recursive"))
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -58,7 +59,7 @@ type environment struct {
 	exit           func(int)
 
 	color bool
-	dir   string // -chdir
+	dir   string // the directory to work in; -chdir changes it
 	files config.Files
 }
 
@@ -115,6 +116,14 @@ func (env *environment) interruptible(parent context.Context) (context.Context, 
 	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
 
+// path is a path from the command line, seen from the directory to work in.
+func (env *environment) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(env.dir, p)
+}
+
 func (env *environment) app() *cli.App {
 	app := &cli.App{
 		Name: "vbk", Usage: "backups of libvirt virtual machines, declared and reconciled",
@@ -128,7 +137,7 @@ func (env *environment) app() *cli.App {
 			&cli.BoolFlag{Name: "no-color", Usage: "print without colours"},
 		},
 		Before: func(c *cli.Context) error {
-			env.dir = c.String("chdir")
+			env.dir = env.path(c.String("chdir"))
 			env.color = env.terminal && !c.Bool("no-color") && env.getenv("NO_COLOR") == ""
 			return nil
 		},

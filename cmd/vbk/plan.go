@@ -53,7 +53,7 @@ func (env *environment) planCommand() *cli.Command {
 			}
 			env.showPlan(p)
 			if out := c.String("out"); out != "" {
-				if err := savePlan(out, p); err != nil {
+				if err := savePlan(env.path(out), p); err != nil {
 					return err
 				}
 				fmt.Fprintf(env.stdout, "\nSaved the plan to %s. To do exactly this:\n  vbk apply %s\n", out, out)
@@ -134,7 +134,7 @@ func (env *environment) showCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return fmt.Errorf("vbk show needs one plan file")
 			}
-			p, err := readPlan(c.Args().First())
+			p, err := readPlan(env.path(c.Args().First()))
 			if err != nil {
 				return err
 			}

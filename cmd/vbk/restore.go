@@ -40,7 +40,7 @@ func (env *environment) restoreCommand() *cli.Command {
 				return err
 			}
 			r := executor.Restoration{Folder: f.folder.Folder, Chain: f.chain.Name, Sequence: f.point.Sequence,
-				Disks: c.StringSlice("disk"), Dir: c.String("o"), Format: c.String("format")}
+				Disks: c.StringSlice("disk"), Dir: env.path(c.String("o")), Format: c.String("format")}
 			return w.restore(c, f, r)
 		},
 	}

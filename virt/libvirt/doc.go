@@ -9,14 +9,17 @@
 // before he acts on it.
 //
 // The same caution holds for an ordinary error of BeginBackup: libvirt may have
-// created the checkpoint, may begin the job later, or may leave block jobs that
-// no job owns (a zombie, see AbortZombie).
+// created the checkpoint, may begin the job later, or may leave a job that it
+// cannot abort (a zombie; EndBackup and AbortZombie can). A zombie also leaves
+// its checkpoint's bitmaps without a record; as names are never used twice they
+// do no harm but their cost.
 //
 // Connections are read-only or not; a read-only one is enough for a survey. The
 // URI is libvirt's. qemu:///embed?root=DIR runs libvirt's QEMU driver in this
 // process, with all its files below DIR: QEMU outlives the process, and the
-// next connection to DIR finds it again. A process can have one such root in
-// its life, because libvirt never stops the driver: use one per test package.
+// next process that connects to DIR finds it again. libvirt never stops the
+// driver, so a process can open one such root in its life, and a root belongs
+// to one process at a time; read-only and other connections share it.
 //
 // Built without cgo, the package has Connect alone, which fails and names
 // the build that has it.

@@ -135,9 +135,6 @@ func testZombie(t *testing.T, clear func(*world, string, virt.Backup) error) {
 		t.Fatal(err)
 	}
 	w.run(t, uuid, w.backup(t, "c3", "vda", "vdb"))
-	w.Stop(t, uuid)
-	out, _ := exec.Command("qemu-img", "info", w.root.Image(uuid, "vda")).CombinedOutput()
-	t.Logf("DEBUG %s", out)
 }
 
 func TestReadOnlySurvey(t *testing.T) {

@@ -74,7 +74,14 @@ func survey(d *libvirt.Domain) (virt.Domain, error) {
 			v.Disks[i].Size = int64(info.Capacity)
 		}
 	}
-	if v.Checkpoints, err = checkpoints(d, v.State.Active()); err != nil {
+	v.Checkpoints, err = checkpoints(d, v.State.Active())
+	if isCode(err, libvirt.ERR_OPERATION_TIMEOUT) {
+		// One domain that is held must not hide the others of the host.
+		v.Job = &virt.Job{Operation: "another client's call"}
+		v.Checkpoints, err = checkpoints(d, false)
+		return v, err
+	}
+	if err != nil {
 		return virt.Domain{}, err
 	}
 	if v.State.Active() {

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"vbk/virt/libvirt/embedtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
+
+// TestScripts runs testdata/script. The command vbk of a script is the main
+// function of this package with a hypervisor in memory (script_machine_test.go)
+// and a clock that stands still. It must exit 0; "exit 3 vbk apply" must
+// exit 3.
+//
+//	vbk ARGS...            as typed
+//	exit CODE vbk ARGS...  the same, with another exit code
+//	answer TEXT            is what the next vbk reads on its standard input
+//	clock +25h             time passes
+//	terminal 80            stdout is a terminal of so many columns; 0: none
+//	start vbk ARGS...      runs until the first byte of a disk is asked for
+//	interrupt              sends what start began a SIGINT, in effect
+//	finish CODE            lets it go on, and wants its exit code
+//
+// In *.vbk.hcl files $WORK is replaced. Paths of flip, truncate and so on may
+// be patterns that match one file.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") == "1",
+		Setup:              setUp,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "terminal": useTerminal,
+			"start": start, "interrupt": interrupt, "finish": finish,
+			"machine": machineCommand, "cmp-disk": compareDisk,
+			"flip": flip, "truncate": truncate, "replace": replaceText, "tmpfs": mountTmpfs, "read-only": makeReadOnly, "only-root": onlyRoot,
+		},
+	})
+}
+
+// theatre is what the commands of one script share.
+type theatre struct {
+	hosts    map[string]*twin // by URI
+	now      time.Time
+	random   *rand.ChaCha8
+	stdin    string
+	columns  int
+	stage    chan struct{} // closed when reads of disks may go on; nil: they may
+	waiting  chan struct{} // gets one value when a read waits
+	running  *play
+	pictures map[string][]byte // disks as machine remember saw them
+}
+
+func of(ts *testscript.TestScript) *theatre { return ts.Value(theatre{}).(*theatre) }
+
+func setUp(e *testscript.Env) error {
+	e.Values[theatre{}] = &theatre{
+		hosts: map[string]*twin{}, pictures: map[string][]byte{},
+		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		random: rand.NewChaCha8([32]byte{}), // the same names in every run
+	}
+	return filepath.WalkDir(e.WorkDir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".vbk.hcl") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, bytes.ReplaceAll(text, []byte("$WORK"), []byte(e.WorkDir)), 0o644)
+	})
+}
+
+func (th *theatre) environment(ts *testscript.TestScript) *environment {
+	env := &environment{
+		stdin: strings.NewReader(th.stdin), getenv: ts.Getenv, dir: ts.MkAbs("."),
+		terminal: th.columns > 0, width: max(th.columns, 80),
+		now: func() time.Time { return th.now }, random: th.random,
+		openHost: th.openHost, dial: th.dial,
+		exit: func(int) { panic("a second signal in a script") },
+	}
+	th.stdin = ""
+	return env
+}
+
+func runVBK(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("say exit CODE vbk ... instead of ! vbk ...")
+	}
+	runExit(ts, false, append([]string{"0", "vbk"}, args...))
+}
+
+func runExit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || args[1] != "vbk" {
+		ts.Fatalf("usage: exit CODE vbk [ARGS...]")
+	}
+	env := of(ts).environment(ts)
+	env.stdout, env.stderr = ts.Stdout(), ts.Stderr()
+	wantCode(ts, env.main(context.Background(), args[1:]), args[0])
+}
+
+func wantCode(ts *testscript.TestScript, got int, want string) {
+	if strconv.Itoa(got) != want {
+		ts.Fatalf("exit code %d, want %s", got, want)
+	}
+}
+
+func answer(ts *testscript.TestScript, _ bool, args []string) {
+	of(ts).stdin = strings.Join(args, " ") + "\n"
+}
+
+func passTime(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: clock +25h")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	th := of(ts)
+	th.now = th.now.Add(d)
+}
+
+func useTerminal(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(strings.Join(args, " "))
+	ts.Check(err)
+	of(ts).columns = n
+}
+
+// play is a vbk that runs beside the script.
+type play struct {
+	stdout, stderr bytes.Buffer
+	cancel         context.CancelFunc
+	code           chan int
+}
+
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	th := of(ts)
+	if neg || len(args) == 0 || args[0] != "vbk" || th.running != nil {
+		ts.Fatalf("usage: start vbk [ARGS...], once until finish")
+	}
+	th.stage, th.waiting = make(chan struct{}), make(chan struct{}, 1)
+	env := th.environment(ts)
+	p := &play{code: make(chan int, 1)}
+	env.stdout, env.stderr = &p.stdout, &p.stderr
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	ts.Defer(p.cancel)
+	th.running = p
+	go func() { p.code <- env.main(ctx, args) }()
+	select {
+	case <-th.waiting:
+	case code := <-p.code:
+		ts.Fatalf("vbk ended with %d before it read a disk\n%s%s", code, &p.stdout, &p.stderr)
+	}
+}
+
+func interrupt(ts *testscript.TestScript, _ bool, _ []string) { of(ts).running.cancel() }
+
+func finish(ts *testscript.TestScript, neg bool, args []string) {
+	th := of(ts)
+	p := th.running
+	if neg || len(args) != 1 || p == nil {
+		ts.Fatalf("usage: finish CODE, after start")
+	}
+	close(th.stage)
+	code := <-p.code
+	th.stage, th.running = nil, nil
+	_, err := p.stdout.WriteTo(ts.Stdout())
+	ts.Check(err)
+	_, err = p.stderr.WriteTo(ts.Stderr())
+	ts.Check(err)
+	wantCode(ts, code, args[0])
+}
