@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -210,11 +211,14 @@ func (m machine) bytes(text string) int64 {
 	return n * unit
 }
 
-// noise is half random and half not.
+// noise is half random and half zero.
 func noise(n int64, seed string) []byte {
-	data := bytes.Repeat([]byte(seed), int(n)/len(seed)+1)[:n]
-	for at := 0; at < len(data); at += 64 {
-		_, _ = source(seed, at).Read(data[at:min(at+32, len(data))]) // never fails
+	data := make([]byte, n)
+	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(seed))).Read(data) // never fails
+	for at := range data {
+		if at%64 < 32 {
+			data[at] = 0
+		}
 	}
 	return data
 }
@@ -235,5 +239,3 @@ func compareDisk(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s and %s: the same: %v", args[0], strings.Join(args[1:], " "), same)
 	}
 }
-
-var _ = slices.Sort[[]string]

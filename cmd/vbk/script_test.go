@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 type theatre struct {
 	hosts    map[string]*twin // by URI
 	now      time.Time
-	random   *rand.ChaCha8
+	random   *dice
 	stdin    string
 	columns  int
 	stage    chan struct{} // closed when reads of disks may go on; nil: they may
@@ -69,7 +70,7 @@ func setUp(e *testscript.Env) error {
 	e.Values[theatre{}] = &theatre{
 		hosts: map[string]*twin{}, pictures: map[string][]byte{},
 		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-		random: rand.NewChaCha8([32]byte{}), // the same names in every run
+		random: &dice{source: rand.NewChaCha8([32]byte{})}, // the same names in every run
 	}
 	return filepath.WalkDir(e.WorkDir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".vbk.hcl") {
@@ -87,12 +88,26 @@ func (th *theatre) environment(ts *testscript.TestScript) *environment {
 	env := &environment{
 		stdin: strings.NewReader(th.stdin), getenv: ts.Getenv, dir: ts.MkAbs("."),
 		terminal: th.columns > 0, width: max(th.columns, 80),
-		now: func() time.Time { return th.now }, random: th.random,
+		now: th.clock, random: th.random,
 		openHost: th.openHost, dial: th.dial,
 		exit: func(int) { panic("a second signal in a script") },
 	}
 	th.stdin = ""
 	return env
+}
+
+func (th *theatre) clock() time.Time { return th.now }
+
+// dice is a random source for several goroutines.
+type dice struct {
+	mu     sync.Mutex
+	source *rand.ChaCha8
+}
+
+func (d *dice) Read(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.source.Read(p)
 }
 
 func runVBK(ts *testscript.TestScript, neg bool, args []string) {

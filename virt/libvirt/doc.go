@@ -19,7 +19,8 @@
 // process, with all its files below DIR: QEMU outlives the process, and the
 // next process that connects to DIR finds it again. libvirt never stops the
 // driver, so a process can open one such root in its life, and a root belongs
-// to one process at a time; read-only and other connections share it.
+// to one process at a time; read-only and other connections share it, up to
+// some twenty in all, which libvirt 9.0 never takes off its list.
 //
 // Built without cgo, the package has Connect alone, which fails and names
 // the build that has it.

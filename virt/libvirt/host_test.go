@@ -1,11 +1,13 @@
 package libvirt_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"vbk/virt/libvirt"
@@ -25,19 +27,22 @@ type world struct {
 	root *embedtest.Root
 }
 
+// connection is one for all tests: libvirt 9.0 lets a process open an embedded
+// driver about twenty times.
+var connection struct {
+	sync.Once
+	host *libvirt.Host
+	err  error
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	root := embedtest.New(t)
-	h, err := libvirt.Connect(t.Context(), root.URI(), false)
-	if err != nil {
-		t.Fatal(err)
+	connection.Do(func() { connection.host, connection.err = libvirt.Connect(context.Background(), root.URI(), false) })
+	if connection.err != nil {
+		t.Fatal(connection.err)
 	}
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &world{h, root}
+	return &world{connection.host, root}
 }
 
 func (w *world) Make(t *testing.T, name string, disks map[string]int64) string {

@@ -12,7 +12,9 @@
 // in a root. So there are two kinds:
 //
 //   - [New] is for tests that connect by themselves, in this process. They share
-//     one root; machines are removed after each test.
+//     one root; machines are removed after each test. They had better share
+//     connections as well: libvirt 9.0 runs out of room for drivers after some
+//     twenty of them in the life of a process.
 //   - [Detached] is for tests that run programs which connect, one after the
 //     other. Each has its own root, which this process never opens: machines
 //     are defined, started and stopped by virsh.
