@@ -315,3 +315,18 @@ func TestCompressionHasToPay(t *testing.T) {
 		t.Errorf("found %+v", e)
 	}
 }
+
+func TestNames(t *testing.T) {
+	for _, c := range []Codec{None, Zstd} {
+		if found, err := ParseCodec(c.String()); found != c || err != nil {
+			t.Errorf("%v: found %v, %v", c, found, err)
+		}
+	}
+	if _, err := ParseCodec("lz4"); err == nil {
+		t.Error("lz4 is no codec of v3")
+	}
+	k, err := ParseKey(testKey)
+	if err != nil || k.String() != testKey || k != open(t, smallFile(t)).Key() {
+		t.Errorf("key %v, %v", k, err)
+	}
+}
