@@ -60,25 +60,33 @@ func idle(d *libvirt.Domain, socket string) error {
 func (h *Host) EndBackup(ctx context.Context, uuid, socket string) error {
 	const what = "end backup of domain"
 	active, err := withDomain(ctx, h, what, uuid, func(d *libvirt.Domain) (bool, error) { return abort(d, socket) })
+	if !active || err != nil {
+		return err
+	}
+	return h.wait(ctx, what, uuid, func(d *libvirt.Domain) (bool, error) {
+		mine, err := owns(d, socket)
+		if errors.Is(err, virt.ErrBusy) { // ours is over, the next one began
+			return false, nil
+		}
+		return mine, err
+	})
+}
+
+// wait returns when pending is false, or on an error.
+func (h *Host) wait(ctx context.Context, what, uuid string, pending func(*libvirt.Domain) (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for active && err == nil {
-		active, err = withDomain(ctx, h, what, uuid, func(d *libvirt.Domain) (bool, error) {
-			mine, err := owns(d, socket)
-			if errors.Is(err, virt.ErrBusy) { // ours is over, the next one began
-				return false, nil
-			}
-			return mine, err
-		})
-		if active && err == nil {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return fmt.Errorf("%s %s: outcome unknown: the job has not ended: %w", what, uuid, ctx.Err())
-			}
+	for {
+		active, err := withDomain(ctx, h, what, uuid, pending)
+		if !active || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s %s: outcome unknown: the job has not ended: %w", what, uuid, ctx.Err())
 		}
 	}
-	return err
 }
 
 // abort tells the backup job with this socket to end; false if there is none.
@@ -102,7 +110,7 @@ func abort(d *libvirt.Domain, socket string) (bool, error) {
 	for _, disk := range v.Disks {
 		targets = append(targets, disk.Target)
 	}
-	return true, abortBlockJobs(d, targets)
+	return true, abortBlockJob(d, targets)
 }
 
 // owns says whether the active backup job has this socket; false if there is no
@@ -124,27 +132,39 @@ func owns(d *libvirt.Domain, socket string) (bool, error) {
 // jobs that the caller knows he began, where EndBackup cannot tell by the
 // socket. Beside a live job it is virt.ErrBusy.
 func (h *Host) AbortZombie(ctx context.Context, uuid string, targets []string) error {
-	_, err := withDomain(ctx, h, "abort block jobs of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+	const what = "abort block jobs of domain"
+	_, err := withDomain(ctx, h, what, uuid, func(d *libvirt.Domain) (struct{}, error) {
 		if stats, err := d.GetJobStats(0); err == nil && stats.Type != libvirt.DOMAIN_JOB_NONE {
 			return struct{}{}, fmt.Errorf("%w: %s, not a leftover", virt.ErrBusy, operation(stats))
 		}
-		return struct{}{}, abortBlockJobs(d, targets)
+		return struct{}{}, abortBlockJob(d, targets)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return h.wait(ctx, what, uuid, func(d *libvirt.Domain) (bool, error) { return backupTarget(d, targets) != "", nil })
 }
 
-// abortBlockJobs ends backup block jobs; with the first go those of the other
-// disks.
-func abortBlockJobs(d *libvirt.Domain, targets []string) error {
-	for _, target := range targets {
-		info, err := d.GetBlockJobInfo(target, 0)
-		if err != nil || info.Type != libvirt.DOMAIN_BLOCK_JOB_TYPE_BACKUP {
-			continue
-		}
-		err = d.BlockJobAbort(target, 0)
-		if err != nil && !isCode(err, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_INVALID_ARG) { // not: gone by now
-			return fmt.Errorf("disk %s: %w", target, plain(err))
-		}
+// abortBlockJob ends the backup block job of one of the targets; libvirt ends
+// those of the other disks with it.
+func abortBlockJob(d *libvirt.Domain, targets []string) error {
+	target := backupTarget(d, targets)
+	if target == "" {
+		return nil
+	}
+	if err := d.BlockJobAbort(target, 0); err != nil && backupTarget(d, []string{target}) != "" {
+		return fmt.Errorf("disk %s: %w", target, plain(err))
 	}
 	return nil
+}
+
+// backupTarget is the first target with a backup block job, "" if there is none.
+func backupTarget(d *libvirt.Domain, targets []string) string {
+	for _, target := range targets {
+		info, err := d.GetBlockJobInfo(target, 0)
+		if err == nil && info.Type == libvirt.DOMAIN_BLOCK_JOB_TYPE_BACKUP {
+			return target
+		}
+	}
+	return ""
 }

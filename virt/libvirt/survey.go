@@ -71,7 +71,7 @@ func survey(d *libvirt.Domain) (virt.Domain, error) {
 	for i, disk := range v.Disks {
 		// An empty drive or a missing image has no size.
 		if info, err := d.GetBlockInfo(disk.Target, 0); err == nil {
-			v.Disks[i].Size = int64(info.Capacity)
+			v.Disks[i].Size, v.Disks[i].Allocated = int64(info.Capacity), int64(info.Allocation)
 		}
 	}
 	v.Checkpoints, err = checkpoints(d, v.State.Active())

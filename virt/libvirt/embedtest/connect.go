@@ -65,10 +65,6 @@ func (i inside) start(uuid string) error {
 	return i.with(uuid, func(d *libvirt.Domain) error { return d.CreateWithFlags(libvirt.DOMAIN_START_PAUSED) })
 }
 
-func (i inside) stop(uuid string) error {
-	return i.with(uuid, func(d *libvirt.Domain) error { return d.DestroyFlags(libvirt.DOMAIN_DESTROY_GRACEFUL) })
-}
-
 func (i inside) undefine(uuid string) error {
 	return i.with(uuid, func(d *libvirt.Domain) error {
 		return d.UndefineFlags(libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,7 +31,7 @@ func (r *Root) io(t testing.TB, uuid, target, command string) {
 	t.Helper()
 	device := fmt.Sprintf("/machine/peripheral/virtio-disk%d/virtio-backend", target[len(target)-1]-'a')
 	line := fmt.Sprintf("qemu-io -d %s \"%s\"", device, command)
-	out, err := qmp(filepath.Join(r.work, uuid[:8], "q", "s"), "human-monitor-command", map[string]any{"command-line": line})
+	out, err := qmp(r.socket(uuid), "human-monitor-command", map[string]any{"command-line": line})
 	if err != nil {
 		t.Fatalf("%s %s: %s: %v", r.machines[uuid].Name, target, command, err)
 	}

@@ -21,7 +21,6 @@ type Root struct {
 type driver interface {
 	define(xml string) error
 	start(uuid string) error
-	stop(uuid string) error // by SIGTERM: bitmaps are saved
 	undefine(uuid string) error
 	active(uuid string) (bool, error)
 }
@@ -69,10 +68,11 @@ func makeRoot() (string, error) {
 }
 
 // qemuConf does without what needs libvirt's daemon (virtlogd) or a machine of
-// one's own (mounts, cgroups). QEMU runs as the user that is the default here.
+// one's own (mounts, cgroups, extended attributes). QEMU runs as the user that is the default here.
 const qemuConf = `stdio_handler = "file"
 namespaces = []
 cgroup_controllers = []
+remember_owner = 0
 `
 
 // New returns the root that tests of this process share. The test connects to

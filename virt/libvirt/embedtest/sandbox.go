@@ -47,7 +47,6 @@ func (m Main) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	cmd := again("init")
-	cmd.Dir = ""
 	cmd.Env = append(cmd.Env, accounts+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:   syscall.CLONE_NEWPID,
@@ -88,6 +87,7 @@ func initialise() int {
 		return 1
 	}
 	cmd := again("test")
+	cmd.Env = append([]string{"LIBVIRT_LOG_OUTPUTS=4:file:/dev/null"}, cmd.Env...) // quiet, unless asked
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "embedtest:", err)
 		return 1

@@ -43,7 +43,6 @@ func (v virsh) define(xml string) error {
 }
 
 func (v virsh) start(uuid string) error    { return v.run("start", uuid, "--paused") }
-func (v virsh) stop(uuid string) error     { return v.run("destroy", uuid, "--graceful") }
 func (v virsh) undefine(uuid string) error { return v.run("undefine", uuid, "--checkpoints-metadata") }
 
 func (v virsh) active(uuid string) (bool, error) {
