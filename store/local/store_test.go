@@ -41,6 +41,11 @@ func TestInit(t *testing.T) {
 	if _, err := local.Init("", start, newWorld(1).random); err == nil {
 		t.Error("an empty name is the current folder")
 	}
+	durable := storetest.NewDisk()
+	marked := newWorld(1).init(t, durable)
+	if s, err := local.OpenOn(durable.Crash(storetest.Lose), "x"); err != nil || s.Mark() != marked.Mark() {
+		t.Errorf("after a power failure: %v", err)
+	}
 	disk := storetest.NewDisk()
 	if _, err := local.OpenOn(disk, "x"); !errors.Is(err, store.ErrNotMarked) {
 		t.Error(err)
