@@ -36,17 +36,8 @@ func (x *instance) backup(ctx context.Context, action plan.Action) (chain string
 		return "", store.Point{}, err
 	}
 	defer a.closeFiles()
-	if err := a.begin(ctx); err != nil {
+	if err := a.job(ctx); err != nil {
 		return "", store.Point{}, err
-	}
-	for _, d := range a.plan.Disks {
-		if err := a.disk(ctx, d); err != nil {
-			return "", store.Point{}, err
-		}
-	}
-	a.point.End = x.Now().UTC()
-	if err := x.host.EndBackup(ctx, x.want.UUID, a.socket()); err != nil {
-		return "", store.Point{}, fmt.Errorf("end backup job: %w", err)
 	}
 	if err := a.commit(ctx); err != nil {
 		return "", store.Point{}, err
@@ -136,16 +127,55 @@ func (a *attempt) socket() string { return filepath.Join(a.record.RunFolder, "nb
 
 func (a *attempt) bitmap(target string) string { return "vbk-" + target }
 
-// begin starts the job; at that instant QEMU makes the new checkpoint and
-// freezes the disks' content for us.
-func (a *attempt) begin(ctx context.Context) error {
-	d, err := a.host.Domain(ctx, a.want.UUID)
+// job begins the backup job, reads the disks, and ends the job. It ends it
+// first of all that follows, whatever happened: the guest pays for it.
+func (a *attempt) job(ctx context.Context) (err error) {
+	d, err := a.domain(ctx)
 	if err != nil {
 		return err
 	}
 	if err := makeRunFolder(a.record.RunFolder, d); err != nil {
 		return err
 	}
+	if err := a.checkSpace(a.record.RunFolder); err != nil {
+		return err
+	}
+	ctx, stop := a.watchSpace(ctx, a.record.RunFolder)
+	defer stop()
+	defer func() { err = a.end(ctx, err) }()
+	if err := a.begin(ctx); err != nil {
+		return err
+	}
+	for _, d := range a.plan.Disks {
+		if err := a.disk(ctx, d); err != nil {
+			return err
+		}
+	}
+	a.point.End = a.Now().UTC()
+	return nil
+}
+
+// end ends the job after it failed or succeeded. Where it failed, finish tries
+// again and reports.
+func (a *attempt) end(ctx context.Context, failed error) error {
+	cause := context.Cause(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
+	defer cancel()
+	err := a.host.EndBackup(ctx, a.want.UUID, a.socket())
+	switch {
+	case failed != nil && cause != nil && !errors.Is(failed, cause):
+		return cause
+	case failed != nil:
+		return failed
+	case err != nil:
+		return fmt.Errorf("end backup job: %w", err)
+	}
+	return nil
+}
+
+// begin starts the job; at that instant QEMU makes the new checkpoint and
+// freezes the disks' content for us.
+func (a *attempt) begin(ctx context.Context) error {
 	job := virt.Backup{Socket: a.socket(), Checkpoint: a.point.Checkpoint, Others: a.plan.Others}
 	for _, disk := range a.plan.Disks {
 		b := virt.BackupDisk{Target: disk.Target, Scratch: filepath.Join(a.record.RunFolder, disk.Target+".scratch")}
@@ -154,8 +184,11 @@ func (a *attempt) begin(ctx context.Context) error {
 		}
 		job.Disks = append(job.Disks, b)
 	}
+	ctx, cancel := context.WithTimeout(ctx, hostTime)
+	defer cancel()
 	a.point.Start = a.Now().UTC()
 	if err := a.host.BeginBackup(ctx, a.want.UUID, job); err != nil {
+		a.zombies = !errors.Is(err, virt.ErrBusy)
 		return fmt.Errorf("begin backup job: %w", err)
 	}
 	return a.describe(ctx)
@@ -281,9 +314,6 @@ func (a *attempt) commit(ctx context.Context) error {
 		}
 	}
 	a.files = nil
-	if err := a.checkpointStands(ctx); err != nil {
-		return err
-	}
 	retention, err := json.Marshal(a.want.Policy.Retention)
 	if err != nil {
 		return fmt.Errorf("encode retention: %w", err)
@@ -292,19 +322,9 @@ func (a *attempt) commit(ctx context.Context) error {
 	m.Number++
 	m.Domain, m.Retention, m.Written, m.Version = a.want.Domain, retention, a.Now().UTC(), a.Version
 	m.Points = append(m.Points[:len(m.Points):len(m.Points)], a.point)
-	if err := a.folder.Commit(ctx, m); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-// checkpointStands looks whether the new checkpoint is still there. Without it
-// the data is good and the point too, but nothing can be built on it.
-func (a *attempt) checkpointStands(ctx context.Context) error {
-	_, err := a.host.CheckpointXML(ctx, a.want.UUID, a.point.Checkpoint)
-	if errors.Is(err, virt.ErrNoCheckpoint) {
-		a.point.Checkpoint = ""
-		return nil
+	err = a.folder.Commit(ctx, m)
+	if errors.Is(err, store.ErrUncertain) {
+		return &hintError{err, "the next vbk apply finds out, and loses nothing either way"}
 	}
 	return err
 }

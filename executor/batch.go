@@ -2,9 +2,11 @@ package executor
 
 import "sync/atomic"
 
-// batch is a fixed piece of memory that carries pieces from the reader to the
-// workers and comes back when the last of them is done.
+// batch is a fixed piece of memory, made when it is first used, that carries
+// pieces from the reader to the workers and comes back when the last of them is
+// done.
 type batch struct {
+	size    int // of memory, bytes
 	memory  []byte
 	used    int
 	pieces  []Piece
@@ -18,6 +20,9 @@ type chunk struct {
 }
 
 func (b *batch) take(offset, length int64) {
+	if b.memory == nil {
+		b.memory = make([]byte, b.size)
+	}
 	end := b.used + int(length)
 	b.pieces = append(b.pieces, Piece{Offset: offset, Data: b.memory[b.used:end:end]})
 	b.used = end
@@ -26,7 +31,7 @@ func (b *batch) take(offset, length int64) {
 // full says that another whole chunk might not fit, or that the batch holds so
 // many small pieces that waiting for more gains nothing.
 func (b *batch) full() bool {
-	return b.used+chunkSize > len(b.memory) || len(b.pieces) >= 256
+	return b.used+chunkSize > b.size || len(b.pieces) >= 256
 }
 
 func (b *batch) done(free chan<- *batch) {

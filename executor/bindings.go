@@ -17,8 +17,9 @@ type Bindings struct {
 	Dial   func(ctx context.Context, socket, export, bitmap string) (Export, error)
 	Now    func() time.Time
 	Random io.Reader
-	Self   store.Attempt // host, boot id and pid of this process
-	Events func(Event)   // called from several goroutines at once
+	Self   store.Attempt                                    // host, boot id and pid of this process
+	Events func(Event)                                      // called from several goroutines at once
+	Space  func(path string) (free, total int64, err error) // bytes of the file system of path; nil: statfs(2)
 
 	Version     string
 	Parallel    int           // instances side by side in all; each host bounds its own
@@ -32,6 +33,7 @@ type Host interface {
 	CheckpointXML(ctx context.Context, uuid, name string) (string, error)
 	BeginBackup(ctx context.Context, uuid string, b virt.Backup) error
 	EndBackup(ctx context.Context, uuid, socket string) error
+	AbortZombie(ctx context.Context, uuid string, targets []string) error
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 }
 

@@ -10,38 +10,58 @@ import (
 	"time"
 
 	"vbk/plan"
+	"vbk/store"
+	"vbk/virt"
 )
 
 // cleanupTime bounds what is done after an interruption.
-const cleanupTime = 2 * time.Minute
+const cleanupTime = 5 * time.Minute
+
+// filesInUse is the remark where a reader holds a chain: what is to go does not
+// count any more, and is a leftover for the next run.
+const filesInUse = "a reader holds the chain; its files go with the next vbk apply"
 
 // cleanup removes what an interrupted run left, or what this one has begun: the
 // job first, because the guest pays for it, then checkpoints, the run folder
 // and files. It decides by what it sees, not by how far somebody came, so it
-// can be repeated. The answer says whether there was anything.
-func (x *instance) cleanup(ctx context.Context) (bool, error) {
-	now, err := x.decide(ctx)
+// can be repeated. The answer says whether there was anything, and what of it
+// has to stay.
+func (x *instance) cleanup(ctx context.Context) (cleaned bool, left string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
+	defer cancel()
+	seen, err := x.look(ctx)
+	if errors.Is(err, virt.ErrNoDomain) { // what it had is gone with it
+		seen, err = x.lookAtFolder(ctx, virt.Domain{})
+	}
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
+	now := plan.Decide(x.want, seen, x.Now())
 	if len(now.Actions) == 0 || now.Actions[0].Kind != plan.KindCleanup {
-		return false, nil
+		return false, "", nil
 	}
-	if err := x.clean(ctx, *now.Actions[0].Cleanup); err != nil {
-		return false, fmt.Errorf("clean up: %w", err)
+	err = x.clean(ctx, *now.Actions[0].Cleanup, seen.Domain)
+	if errors.Is(err, store.ErrInUse) {
+		left, err = filesInUse, nil
 	}
-	if err := x.folder.Record(x.self()); err != nil {
-		return false, fmt.Errorf("clean up: %w", err)
+	if err == nil {
+		err = x.folder.Record(x.self())
 	}
-	x.attempt = nil
-	return true, nil
+	if err != nil {
+		return false, "", fmt.Errorf("clean up: %w", err)
+	}
+	x.attempt, x.zombies = nil, false
+	return true, left, nil
 }
 
-func (x *instance) clean(ctx context.Context, c plan.Cleanup) error {
+func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) error {
 	if c.Job != "" {
 		if err := x.host.EndBackup(ctx, x.want.UUID, c.Job); err != nil {
 			return fmt.Errorf("end backup job %s: %w", c.Job, err)
 		}
+	}
+	if err := x.abortZombies(ctx, d); err != nil {
+		return err
 	}
 	for _, name := range c.Checkpoints {
 		if err := x.host.DeleteCheckpoint(ctx, x.want.UUID, name); err != nil {
@@ -52,6 +72,23 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup) error {
 		return err
 	}
 	return x.folder.RemoveLeftovers(ctx, c.Files)
+}
+
+// abortZombies ends the block jobs that a failed begin may leave without a
+// backup job: nothing else ends them.
+func (x *instance) abortZombies(ctx context.Context, d virt.Domain) error {
+	if !x.zombies || d.Job == nil || d.Job.Socket != "" {
+		return nil
+	}
+	var targets []string
+	for _, disk := range d.Disks {
+		targets = append(targets, disk.Target)
+	}
+	err := x.host.AbortZombie(ctx, x.want.UUID, targets)
+	if errors.Is(err, virt.ErrBusy) { // it is somebody's job
+		return nil
+	}
+	return err
 }
 
 // removeRunFolder deletes a run folder of this store and nothing else.
@@ -67,12 +104,18 @@ func (x *instance) removeRunFolder(path string) error {
 
 // finish cleans up what this run has begun and gives the lock back. It outlives
 // a cancelled context. If cleaning up fails, the record stays, and the next
-// plan sees it.
-func (x *instance) finish(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-	defer cancel()
+// plan sees it. It stays also where nobody knows which manifest is the newest:
+// until the next run has made that durable, the checkpoints of both are needed.
+func (x *instance) finish(ctx context.Context, failed error) error {
+	if errors.Is(failed, store.ErrUncertain) {
+		return x.folder.Abandon()
+	}
 	if x.attempt != nil {
-		if _, err := x.cleanup(ctx); err != nil {
+		clean := guarded(func() error {
+			_, _, err := x.cleanup(context.WithoutCancel(ctx))
+			return err
+		})
+		if err := clean(); err != nil {
 			return errors.Join(&hintError{err, "the next vbk apply cleans it up"}, x.folder.Abandon())
 		}
 	}

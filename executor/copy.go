@@ -53,15 +53,15 @@ func Copy(ctx context.Context, dst Sink, src Source, progress func(bytes int64))
 	group, ctx := errgroup.WithContext(ctx)
 	free := make(chan *batch, batches)
 	for range batches {
-		free <- &batch{memory: make([]byte, batchChunks*chunkSize)}
+		free <- &batch{size: int(min(batchChunks, src.Size()/chunkSize+2)) * chunkSize}
 	}
 	chunks := make(chan chunk)
-	group.Go(func() error {
+	group.Go(guarded(func() error {
 		defer close(chunks)
 		return feed(ctx, dst, src, free, chunks, progress)
-	})
+	}))
 	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
+		group.Go(guarded(func() error {
 			for c := range chunks {
 				if err := dst.Data(c.piece.Offset, c.piece.Data); err != nil {
 					return err
@@ -70,7 +70,7 @@ func Copy(ctx context.Context, dst Sink, src Source, progress func(bytes int64))
 				c.from.done(free)
 			}
 			return nil
-		})
+		}))
 	}
 	return group.Wait()
 }
@@ -79,8 +79,12 @@ func Copy(ctx context.Context, dst Sink, src Source, progress func(bytes int64))
 func feed(ctx context.Context, dst Sink, src Source, free chan *batch, chunks chan<- chunk, progress func(int64)) error {
 	f := feeder{ctx: ctx, src: src, free: free, chunks: chunks}
 	for offset := int64(0); offset < src.Size(); offset += window {
-		extents, err := src.Extents(ctx, offset, min(window, src.Size()-offset))
+		length := min(window, src.Size()-offset)
+		extents, err := src.Extents(ctx, offset, length)
 		if err != nil {
+			return err
+		}
+		if err := checkExtents(extents, offset, length); err != nil {
 			return err
 		}
 		for _, e := range extents {
@@ -151,11 +155,12 @@ func (f *feeder) flush() error {
 	return nil
 }
 
-// checkExtents guards against a source that lists nonsense.
+// checkExtents guards against a source that lists nonsense: what lies outside
+// of the range, or comes twice.
 func checkExtents(extents []Extent, offset, length int64) error {
 	at := offset
 	for _, e := range extents {
-		if e.Length <= 0 || e.Offset < at || e.Offset+e.Length > offset+length {
+		if e.Length <= 0 || e.Offset < at || e.Length > offset+length-e.Offset {
 			return fmt.Errorf("extent %d+%d does not fit into %d+%d after %d", e.Offset, e.Length, offset, length, at)
 		}
 		at = e.Offset + e.Length

@@ -14,10 +14,17 @@
 //	disk, every byte counted -> end the job -> sync files and folders ->
 //	write the manifest: now the point exists -> delete what it makes useless
 //
-// Whatever fails before the manifest deletes the new checkpoint and the files
-// of the attempt; the older checkpoint has recorded all along, so the next
-// increment holds every change. Cleaning up uses a context that outlives the
-// cancelled one.
+// Whatever fails before the manifest ends the job first, because the guest pays
+// for it, and then deletes the new checkpoint and the files of the attempt; the
+// older checkpoint has recorded all along, so the next increment holds every
+// change. Cleaning up uses a context that outlives the cancelled one. What
+// cannot be cleaned up stays in the record, and the next run does it. Where a
+// commit cannot tell whether it happened (store.ErrUncertain), both checkpoints
+// stay until the next run knows.
+//
+// The guest comes first: a job ends early when its scratch files are about to
+// fill their file system, and no call of the hypervisor is waited for without
+// limit. A panic ends one instance, as a BugError.
 //
 // All data moves through one loop, Copy, between a Source (an NBD export, a
 // chain seen as one disk) and a Sink (a stream file, a raw file, an NBD

@@ -24,6 +24,10 @@ func (e *hintError) Hint() string { return e.hint }
 func (e *hintError) Unwrap() error { return e.error }
 
 func hintOf(err error) string {
+	var bug *BugError
+	if errors.As(err, &bug) { // whatever else went wrong, this is to be reported
+		return bug.Hint()
+	}
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
 		return h.Hint()

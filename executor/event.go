@@ -11,7 +11,7 @@ type Event struct {
 	Kind    EventKind
 	Address string       // of the instance
 	Action  *plan.Action // of Started, Done, Skipped and Failed; nil if it concerns the whole instance
-	Why     string       // of Skipped
+	Why     string       // of Skipped, and of Done where something is left to be done
 	Err     error        // of Failed
 	Hint    string       // of Failed
 	Chain   string       // of Done, where a point was made

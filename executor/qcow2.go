@@ -50,6 +50,9 @@ func newQcow2Target(ctx context.Context, path string, size int64) (t *qcow2Targe
 		if err != nil {
 			return t, err
 		}
+		if conn.Size() < size {
+			return t, fmt.Errorf("qemu-nbd exports %d bytes, the disk has %d", conn.Size(), size)
+		}
 		t.all = append(t.all, conn)
 		t.conns <- conn
 	}
@@ -58,10 +61,10 @@ func newQcow2Target(ctx context.Context, path string, size int64) (t *qcow2Targe
 
 func (t *qcow2Target) socket() string { return filepath.Join(t.folder, "nbd") }
 
-// serve starts qemu-nbd. It is ended by finish or abandon, not by a context:
-// an interrupted restore ends its connections first.
+// serve starts qemu-nbd. It ends by itself with its last connection, so none
+// stays behind if this process is killed; a context does not end it.
 func (t *qcow2Target) serve() error {
-	t.server = exec.Command("qemu-nbd", "--format=qcow2", "--cache=writeback", "--persistent",
+	t.server = exec.Command("qemu-nbd", "--format=qcow2", "--cache=writeback",
 		fmt.Sprintf("--shared=%d", connections), "--socket="+t.socket(), t.path)
 	t.server.Stdout, t.server.Stderr = &t.output, &t.output
 	if err := t.server.Start(); err != nil {
@@ -104,19 +107,17 @@ func (t *qcow2Target) Data(offset int64, data []byte) error {
 // once.
 func (t *qcow2Target) Zero(int64, int64) error { return nil }
 
-// finish flushes, ends the server, and syncs the file that it has written.
+// finish flushes, waits for the server's end, and syncs the file that it has
+// written.
 func (t *qcow2Target) finish() error {
 	defer t.abandon()
 	if err := t.all[0].Flush(); err != nil {
 		return err
 	}
 	t.closeAll()
-	server := t.server
+	err := <-t.exited
 	t.server = nil
-	if err := server.Process.Signal(os.Interrupt); err != nil {
-		return fmt.Errorf("end qemu-nbd: %w", err)
-	}
-	if err := <-t.exited; err != nil {
+	if err != nil {
 		return toolError("qemu-nbd", err, t.output.String())
 	}
 	f, err := os.OpenFile(t.path, os.O_RDWR, 0)

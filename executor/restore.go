@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"vbk/format"
 	"vbk/store"
@@ -31,9 +34,11 @@ type Restored struct {
 }
 
 // Restore writes disks of a point as DIR/<target>.<format>, and the domain's
-// XML beside them. Existing files are never overwritten. Until a disk is
-// complete and durable its file ends in .partial, and a failed restore leaves
-// nothing else. progress is told the bytes of each piece that is done.
+// XML beside them as domain.xml. Existing files are never overwritten; a
+// domain.xml that is the same may be there. Until a file is complete and durable
+// its name ends in .partial, and a restore that fails removes that one: what is
+// returned with the error is whole. progress is told the bytes of each piece
+// that is done.
 func Restore(ctx context.Context, s Store, r Restoration, progress func(disk string, done, total int64)) ([]Restored, error) {
 	chain, err := s.OpenChain(r.Folder, r.Chain)
 	if err != nil {
@@ -48,13 +53,15 @@ func Restore(ctx context.Context, s Store, r Restoration, progress func(disk str
 	if err != nil {
 		return nil, err
 	}
+	if r.Dir, err = filepath.Abs(r.Dir); err != nil { // QEMU takes "a:b" for something else
+		return nil, err
+	}
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	for _, t := range targets {
-		if _, err := os.Lstat(r.path(t)); err == nil {
-			return nil, &hintError{fmt.Errorf("%s exists already", r.path(t)), "restore into another folder with -o"}
-		}
+	xml, damage := readXML(chain, point)
+	if err := r.checkFree(targets, xml); err != nil {
+		return nil, err
 	}
 	var done []Restored
 	for _, t := range targets {
@@ -64,14 +71,35 @@ func Restore(ctx context.Context, s Store, r Restoration, progress func(disk str
 		}
 		done = append(done, Restored{t, r.path(t), size})
 	}
-	xml, err := restoreXML(chain, point, r.Dir)
-	if err != nil {
+	if damage != nil {
+		return done, errors.Join(damage, syncDir(r.Dir))
+	}
+	if err := restoreXML(r.xmlPath(), xml); err != nil {
 		return done, err
 	}
-	return append(done, xml), syncDir(r.Dir)
+	return append(done, Restored{Path: r.xmlPath(), Size: int64(len(xml))}), syncDir(r.Dir)
 }
 
 func (r Restoration) path(target string) string { return filepath.Join(r.Dir, target+"."+r.Format) }
+
+func (r Restoration) xmlPath() string { return filepath.Join(r.Dir, "domain.xml") }
+
+// checkFree finds out before hours of work that a name is taken.
+func (r Restoration) checkFree(targets []string, xml []byte) error {
+	taken := func(path string) error {
+		return &hintError{fmt.Errorf("%s exists already", path), "restore into another folder with -o"}
+	}
+	for _, t := range targets {
+		if _, err := os.Lstat(r.path(t)); err == nil {
+			return taken(r.path(t))
+		}
+	}
+	found, err := os.ReadFile(r.xmlPath())
+	if !errors.Is(err, os.ErrNotExist) && !bytes.Equal(found, xml) {
+		return taken(r.xmlPath())
+	}
+	return nil
+}
 
 func findPoint(m store.Manifest, sequence int) (store.Point, error) {
 	for _, p := range m.Points {
@@ -85,6 +113,9 @@ func findPoint(m store.Manifest, sequence int) (store.Point, error) {
 func chooseDisks(p store.Point, wanted []string) ([]string, error) {
 	var all []string
 	for _, d := range p.Disks {
+		if !store.IsPlainFileName(d.Target) { // it becomes the name of a file
+			return nil, &DamageError{fmt.Errorf("the point has a disk %q", d.Target)}
+		}
 		all = append(all, d.Target)
 	}
 	if len(wanted) == 0 {
@@ -95,42 +126,72 @@ func chooseDisks(p store.Point, wanted []string) ([]string, error) {
 			return nil, fmt.Errorf("the point has no disk %s, only %v", w, all)
 		}
 	}
-	return wanted, nil
+	return slices.Compact(slices.Sorted(slices.Values(wanted))), nil
 }
 
-func restoreDisk(ctx context.Context, chain Chain, r Restoration, disk string, progress func(done, total int64)) (int64, error) {
+func restoreDisk(ctx context.Context, chain Chain, r Restoration, disk string, progress func(done, total int64)) (size int64, err error) {
 	image, err := OpenDisk(chain, r.Sequence, disk)
 	if err != nil {
 		return 0, err
 	}
 	defer image.Close()
-	partial := r.path(disk) + ".partial"
-	t, err := r.open(ctx, partial, image.Size())
-	if err != nil {
-		return 0, err
-	}
-	if err := fill(ctx, t, image.Image, progress); err != nil {
-		t.abandon()
-		return 0, err
-	}
-	if err := t.finish(); err != nil {
-		return 0, err
-	}
-	// A link instead of a rename: it never replaces what has appeared meanwhile.
-	if err := os.Link(partial, r.path(disk)); err != nil {
-		return 0, err
-	}
-	return image.Size(), os.Remove(partial)
+	return image.Size(), writeWhole(r.path(disk), func(f *os.File) error {
+		t, err := r.open(ctx, f, image.Size())
+		if err != nil {
+			return err
+		}
+		if err := fill(ctx, t, image.Image, progress); err != nil {
+			t.abandon()
+			return err
+		}
+		return t.finish()
+	})
 }
 
-func (r Restoration) open(ctx context.Context, path string, size int64) (target, error) {
+func (r Restoration) open(ctx context.Context, f *os.File, size int64) (target, error) {
 	switch r.Format {
 	case "raw":
-		return newRawTarget(path, size)
+		return newRawTarget(f, size)
 	case "qcow2":
-		return newQcow2Target(ctx, path, size)
+		return newQcow2Target(ctx, f.Name(), size)
 	}
 	return nil, fmt.Errorf("unknown format %q: raw or qcow2", r.Format)
+}
+
+// writeWhole makes a file that has its name only when it is complete and
+// durable: write fills a new file that has another, and syncs it.
+func writeWhole(path string, write func(*os.File) error) error {
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return &hintError{err, "another restore is at work there, or one was killed: then remove the file"}
+	}
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Close())
+	if err == nil {
+		err = renameNew(partial, path)
+	}
+	if err != nil {
+		_ = os.Remove(partial) // it is of no use, and the error says why
+	}
+	return err
+}
+
+// renameNew is a rename that never replaces what has appeared meanwhile.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS { // NFS has only links for this
+		if err := os.Link(from, to); err != nil {
+			return err
+		}
+		return os.Remove(from)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
 }
 
 func fill(ctx context.Context, t target, image *format.Image, progress func(done, total int64)) error {
@@ -147,25 +208,34 @@ func fill(ctx context.Context, t target, image *format.Image, progress func(done
 	return Copy(ctx, t, source, func(bytes int64) { progress(done.add(bytes), total) })
 }
 
-// restoreXML writes the domain's definition as it was at the point.
-func restoreXML(chain Chain, p store.Point, dir string) (Restored, error) {
+// readXML reads the domain's definition as it was at the point.
+func readXML(chain Chain, p store.Point) ([]byte, error) {
 	name := store.ExtraFileName(p.Sequence, p.Attempt, "domain.xml")
 	f, err := chain.Open(name)
 	if err != nil {
-		return Restored{}, err
+		return nil, &DamageError{err}
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
 	if err != nil {
-		return Restored{}, err
+		return nil, err
 	}
-	path := filepath.Join(dir, "domain.xml")
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return Restored{}, err
+	for _, known := range p.Files {
+		if known.Name == name && known.Hash != store.Hash(text) {
+			return nil, &DamageError{fmt.Errorf("%s: hash is %s, the manifest says %s", name, store.Hash(text), known.Hash)}
+		}
 	}
-	_, err = out.Write(text)
-	return Restored{Path: path, Size: int64(len(text))}, errors.Join(err, out.Sync(), out.Close())
+	return text, nil
+}
+
+func restoreXML(path string, xml []byte) error {
+	if _, err := os.Lstat(path); err == nil { // the same, by checkFree
+		return nil
+	}
+	return writeWhole(path, func(f *os.File) error {
+		_, err := f.Write(xml)
+		return errors.Join(err, f.Sync())
+	})
 }
 
 func syncDir(dir string) error {

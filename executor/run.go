@@ -11,6 +11,7 @@ import (
 
 	"vbk/plan"
 	"vbk/store"
+	"vbk/virt"
 )
 
 // Result counts what a run did.
@@ -22,38 +23,25 @@ type Result struct {
 // others go on. Cancelling ctx ends running jobs cleanly; what has not begun is
 // not begun.
 func Run(ctx context.Context, p plan.Plan, b Bindings) Result {
-	r := &run{Bindings: b, hosts: map[string]chan struct{}{}}
-	for _, i := range p.Instances {
-		if r.hosts[i.Want.Host.Name] == nil {
-			r.hosts[i.Want.Host.Name] = make(chan struct{}, max(1, i.Want.Host.MaxParallel))
-		}
+	r := &run{Bindings: b, tokens: make(chan struct{}, max(1, b.Parallel))}
+	var hosts sync.WaitGroup
+	for _, host := range groups(p.Instances, func(i plan.Instance) string { return i.Want.Host.Name }) {
+		hosts.Go(func() { r.host(ctx, host) })
 	}
-	var group errgroup.Group
-	group.SetLimit(max(1, b.Parallel))
-	for _, same := range byDomain(p.Instances) {
-		group.Go(func() error {
-			for _, i := range same {
-				r.bounded(ctx, i)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // failures are events, the goroutines return none
+	hosts.Wait()
 	return r.result
 }
 
-// byDomain groups instances, because libvirt runs one backup job a domain.
-func byDomain(all []plan.Instance) [][]plan.Instance {
+// groups puts instances together that have the same key; everything stays in
+// its order.
+func groups(all []plan.Instance, key func(plan.Instance) string) [][]plan.Instance {
 	index := map[string]int{}
 	var groups [][]plan.Instance
 	for _, i := range all {
-		if len(i.Actions) == 0 && i.Error == "" {
-			continue
-		}
-		n, ok := index[i.Want.UUID]
+		n, ok := index[key(i)]
 		if !ok {
 			n = len(groups)
-			index[i.Want.UUID] = n
+			index[key(i)] = n
 			groups = append(groups, nil)
 		}
 		groups[n] = append(groups[n], i)
@@ -63,9 +51,25 @@ func byDomain(all []plan.Instance) [][]plan.Instance {
 
 type run struct {
 	Bindings
-	hosts  map[string]chan struct{} // one token for each domain side by side
+	tokens chan struct{} // one for each instance side by side
 	mu     sync.Mutex
 	result Result
+}
+
+// host does the instances of one host, those of one domain one after the
+// other: libvirt runs one job a domain.
+func (r *run) host(ctx context.Context, all []plan.Instance) {
+	var domains errgroup.Group
+	domains.SetLimit(max(1, all[0].Want.Host.MaxParallel))
+	for _, domain := range groups(all, func(i plan.Instance) string { return i.Want.UUID }) {
+		domains.Go(func() error {
+			for _, i := range domain {
+				r.bounded(ctx, i)
+			}
+			return nil // failures are events
+		})
+	}
+	_ = domains.Wait()
 }
 
 func (r *run) emit(e Event) {
@@ -83,12 +87,10 @@ func (r *run) emit(e Event) {
 }
 
 func (r *run) bounded(ctx context.Context, i plan.Instance) {
-	tokens := r.hosts[i.Want.Host.Name]
 	select {
-	case tokens <- struct{}{}:
-		defer func() { <-tokens }()
+	case r.tokens <- struct{}{}:
+		defer func() { <-r.tokens }()
 	case <-ctx.Done():
-		return
 	}
 	if ctx.Err() != nil {
 		return
@@ -99,7 +101,7 @@ func (r *run) bounded(ctx context.Context, i plan.Instance) {
 	if len(i.Actions) == 0 {
 		return
 	}
-	if err := r.instance(ctx, i); err != nil {
+	if err := guarded(func() error { return r.instance(ctx, i) })(); err != nil {
 		r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: err, Hint: hintOf(err)})
 	}
 }
@@ -116,6 +118,10 @@ type instance struct {
 	// attempt is the record of what is to be cleaned up: what an interrupted
 	// run left, then what this one has begun; nil once that is done.
 	attempt *store.Attempt
+
+	// zombies says that a begin of ours failed or was cut off: block jobs that
+	// no backup job owns are its.
+	zombies bool
 }
 
 func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
@@ -130,8 +136,9 @@ func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
 		return err
 	}
 	x.attempt = x.folder.Previous()
+	x.zombies = x.attempt != nil && x.attempt.Checkpoint != ""
 	defer func() {
-		if cleanErr := x.finish(ctx); cleanErr != nil {
+		if cleanErr := x.finish(ctx, err); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
 		}
 	}()
@@ -144,8 +151,12 @@ func (x *instance) lock(ctx context.Context) (Folder, error) {
 	for {
 		f, err := x.store.Lock(ctx, x.name, x.self())
 		var locked *store.LockedError
-		if err == nil || x.LockTimeout == 0 || !errors.As(err, &locked) {
+		if !errors.As(err, &locked) {
 			return f, err
+		}
+		err = &hintError{err, "wait for it, or run vbk apply -lock-timeout 10m"}
+		if x.LockTimeout == 0 {
+			return nil, err
 		}
 		select {
 		case <-time.After(time.Second):
@@ -166,7 +177,7 @@ func (x *instance) self() store.Attempt {
 
 // actions does one after the other; the first failure ends the instance.
 func (x *instance) actions(ctx context.Context, planned []plan.Action) error {
-	cleaned, err := x.cleanup(ctx)
+	cleaned, left, err := x.cleanup(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,7 +186,7 @@ func (x *instance) actions(ctx context.Context, planned []plan.Action) error {
 			return context.Cause(ctx)
 		}
 		if a.Kind == plan.KindCleanup {
-			x.report(a, cleaned)
+			x.report(a, cleaned, left)
 			continue
 		}
 		now, err := x.decide(ctx)
@@ -197,9 +208,9 @@ func (x *instance) actions(ctx context.Context, planned []plan.Action) error {
 	return nil
 }
 
-func (x *instance) report(a plan.Action, cleaned bool) {
+func (x *instance) report(a plan.Action, cleaned bool, left string) {
 	if cleaned {
-		x.emit(Event{Kind: Done, Address: x.want.Address, Action: &a})
+		x.emit(Event{Kind: Done, Address: x.want.Address, Action: &a, Why: left})
 		return
 	}
 	x.emit(Event{Kind: Skipped, Address: x.want.Address, Action: &a, Why: "nothing is left to clean up"})
@@ -215,8 +226,12 @@ func (x *instance) act(ctx context.Context, a plan.Action) error {
 			return err
 		}
 		done.Chain, done.Point = chain, &point
+		x.want.Full = false // it asked for one
 	case plan.KindPrune:
-		if err := x.folder.Release(ctx, a.Prune.Chain); err != nil {
+		err := x.folder.Release(ctx, a.Prune.Chain)
+		if errors.Is(err, store.ErrInUse) {
+			done.Why = filesInUse
+		} else if err != nil {
 			return fmt.Errorf("prune chain %s: %w", a.Prune.Chain, err)
 		}
 	}
@@ -234,14 +249,32 @@ func (x *instance) decide(ctx context.Context) (plan.Instance, error) {
 }
 
 func (x *instance) look(ctx context.Context) (plan.Seen, error) {
-	d, err := x.host.Domain(ctx, x.want.UUID)
+	d, err := x.domain(ctx)
 	if err != nil {
-		return plan.Seen{}, fmt.Errorf("look at domain %s: %w", x.want.Domain, err)
+		return plan.Seen{}, err
 	}
+	return x.lookAtFolder(ctx, d)
+}
+
+func (x *instance) lookAtFolder(ctx context.Context, d virt.Domain) (plan.Seen, error) {
 	f, err := x.folder.Look(ctx)
 	if err != nil {
 		return plan.Seen{}, fmt.Errorf("look at folder %s: %w", x.name, err)
 	}
 	f.Locked, f.Attempt = false, x.attempt // the lock is ours
 	return plan.Seen{Domain: d, Folder: &f}, nil
+}
+
+// hostTime bounds what is asked of a hypervisor at a time: a QEMU that hangs
+// must not hold a run for ever. libvirt itself waits half a minute for a lock.
+const hostTime = 2 * time.Minute
+
+func (x *instance) domain(ctx context.Context) (virt.Domain, error) {
+	ctx, cancel := context.WithTimeout(ctx, hostTime)
+	defer cancel()
+	d, err := x.host.Domain(ctx, x.want.UUID)
+	if err != nil {
+		return virt.Domain{}, fmt.Errorf("look at domain %s: %w", x.want.Domain, err)
+	}
+	return d, nil
 }

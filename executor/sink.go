@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"golang.org/x/sync/errgroup"
@@ -36,7 +35,7 @@ func (s imageSource) Read(ctx context.Context, pieces []Piece) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, p := range pieces {
-		group.Go(func() error {
+		group.Go(guarded(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -44,13 +43,12 @@ func (s imageSource) Read(ctx context.Context, pieces []Piece) error {
 				return &DamageError{err}
 			}
 			return nil
-		})
+		}))
 	}
 	return group.Wait()
 }
 
-// target is a fresh, empty disk image that a restore fills. Its partial file
-// gets its real name when it is complete and durable.
+// target is a fresh, empty disk image that a restore fills.
 type target interface {
 	Sink
 	finish() error // makes everything durable
@@ -60,24 +58,15 @@ type target interface {
 // rawTarget is a sparse raw file.
 type rawTarget struct{ file *os.File }
 
-func newRawTarget(path string, size int64) (*rawTarget, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Truncate(size); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &rawTarget{f}, nil
-}
+func newRawTarget(f *os.File, size int64) (rawTarget, error) { return rawTarget{f}, f.Truncate(size) }
 
-func (t *rawTarget) Data(offset int64, data []byte) error {
+func (t rawTarget) Data(offset int64, data []byte) error {
 	_, err := t.file.WriteAt(data, offset)
 	return err
 }
 
 // Zero has nothing to do: the file was made empty, and each range comes once.
-func (t *rawTarget) Zero(int64, int64) error { return nil }
+func (t rawTarget) Zero(int64, int64) error { return nil }
 
-func (t *rawTarget) finish() error { return errors.Join(t.file.Sync(), t.file.Close()) }
-func (t *rawTarget) abandon()      { _ = t.file.Close() }
+func (t rawTarget) finish() error { return t.file.Sync() }
+func (t rawTarget) abandon()      {}

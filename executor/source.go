@@ -52,7 +52,7 @@ func grains(found []nbd.Extent, offset, length int64, base bool) ([]Extent, erro
 	g := grainRun{base: base, at: offset, end: offset + length}
 	next := offset
 	for _, e := range found {
-		if e.Offset != next || e.Length <= 0 || e.Offset+e.Length > g.end {
+		if e.Offset != next || e.Length <= 0 || e.Length > g.end-next {
 			return nil, fmt.Errorf("block status does not tile %d+%d: extent %d+%d after %d", offset, length, e.Offset, e.Length, next)
 		}
 		next += e.Length

@@ -69,7 +69,7 @@ func BenchmarkRead(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(size)
 			for b.Loop() {
-				if err := m.layers[0].Check(context.Background(), true, func(d Damage) { b.Error(d) }); err != nil {
+				if err := m.layers[0].(*File).Check(context.Background(), true, func(d Damage) { b.Error(d) }); err != nil {
 					b.Fatal(err)
 				}
 			}

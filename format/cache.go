@@ -2,11 +2,20 @@ package format
 
 import "sync"
 
-// cache holds the chunks last decoded for an Image, for small reads.
+// cache holds the chunks last decoded for an Image, for reads of less than a
+// chunk: small ones, and those of streams whose chunks are 32 MiB.
 type cache struct {
 	mu    sync.Mutex
-	slots [8]slot
+	slots []slot
 	clock uint64
+}
+
+// cacheSize bounds the bytes that an Image keeps. Two chunks are kept whatever
+// their size.
+const cacheSize = 128 << 20
+
+func newCache(longest int64) cache {
+	return cache{slots: make([]slot, min(max(cacheSize/max(longest, 1), 2), 8))}
 }
 
 // slot holds one chunk. Who wants a chunk that another goroutine is decoding
@@ -51,16 +60,16 @@ func (c *cache) slot(layer, entry int32) *slot {
 
 // load returns the decoded entry. The slot must be locked, and stay so while
 // the result is in use.
-func (s *slot) load(f *File, layer, entry int32, e Entry) ([]byte, error) {
+func (s *slot) load(l Layer, layer, entry int32, e Entry) ([]byte, error) {
 	id := chunkID{layer, entry, true}
 	if s.loaded == id {
 		return s.chunk[:e.Length], nil
 	}
 	s.loaded = chunkID{}
-	if s.chunk == nil {
-		s.chunk = make([]byte, MaxChunk)
+	if int64(len(s.chunk)) < e.Length {
+		s.chunk = make([]byte, max(e.Length, MaxChunk))
 	}
-	if err := f.ReadChunk(e, s.chunk[:e.Length]); err != nil {
+	if err := l.ReadChunk(e, s.chunk[:e.Length]); err != nil {
 		return nil, err
 	}
 	s.loaded = id

@@ -10,10 +10,11 @@ import (
 // Codec says how a chunk is compressed.
 type Codec uint8
 
-// The codecs of v3.
+// The codecs of v3, and of streams.
 const (
 	None Codec = 0
 	Zstd Codec = 1
+	LZ4  Codec = 2 // of v2 only
 )
 
 // String returns the name that configurations use.
@@ -23,6 +24,8 @@ func (c Codec) String() string {
 		return "none"
 	case Zstd:
 		return "zstd"
+	case LZ4:
+		return "lz4"
 	}
 	return fmt.Sprintf("codec %d", uint8(c))
 }
@@ -48,7 +51,7 @@ const maxLevel = 19
 
 func (o Options) check() error {
 	if o.Codec > Zstd {
-		return fmt.Errorf("unknown %v", o.Codec)
+		return fmt.Errorf("unknown codec %d", o.Codec)
 	}
 	if o.Level < 0 || o.Level > maxLevel {
 		return fmt.Errorf("zstd level %d is not in 1 to %d", o.Level, maxLevel)

@@ -1,6 +1,7 @@
 // Package format reads and writes v3 files: one disk of one restore point, in
-// one file, with an index. docs/format.md is the specification; this page is
-// the map.
+// one file, with an index. It reads the streams of virtnbdbackup, v1 and v2, and
+// raw images into the same index. docs/format.md is the specification; this page
+// is the map.
 //
 // # A file
 //
@@ -35,6 +36,19 @@
 //
 // What lies under newer data is never read. Spans may be read by as many
 // goroutines as there are cores.
+//
+// # Other streams
+//
+// To an Image a file is a Layer: facts, entries, and chunks that can be read. A
+// File is one, and so is a Stream, which is a file of virtnbdbackup. Its chunks
+// are compressed in pieces of up to 32 MiB; the Image keeps the last few, so that
+// spans of 1 MiB decode each once. It has no hashes.
+//
+//	s, err := format.OpenStream(f, size)      // v1, v2
+//	s, err := format.NewRaw(f, size, header)  // an image as it is
+//	img, err := format.NewImage(full, inc1, inc2)
+//
+// Which files make a disk, package store/virtnbdbackup finds out.
 //
 // # Damage
 //

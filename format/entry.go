@@ -95,7 +95,7 @@ func (e *Entry) parseData(b []byte) error {
 	}
 	switch {
 	case e.Codec > Zstd:
-		return fmt.Errorf("chunk has unknown %v", e.Codec)
+		return fmt.Errorf("chunk has unknown codec %d", e.Codec)
 	case e.Codec == None && stored != e.Length:
 		return fmt.Errorf("chunk of %d bytes is stored in %d without a codec", e.Length, stored)
 	case e.Codec == Zstd && (stored == 0 || stored >= e.Length):

@@ -12,7 +12,8 @@ import (
 // Image is a disk as the guest saw it at the newest point of a chain. It is
 // safe for concurrent use.
 type Image struct {
-	layers []*File
+	layers []Layer
+	facts  []facts  // of the layers
 	flat   []Extent // tiles the disk
 	size   int64
 	cache  cache
@@ -20,11 +21,12 @@ type Image struct {
 
 // NewImage lays files of one disk over one another, oldest first: a base, and
 // the increments that follow it without a gap. A base further up hides all that
-// is below it. Files with damage are refused.
-func NewImage(layers ...*File) (*Image, error) {
-	for _, f := range layers {
-		if d := f.Damage(); len(d) > 0 {
-			return nil, fmt.Errorf("%s of point %d is damaged: %v", f.header.Disk, f.header.Sequence, d[0])
+// is below it. Files with damage are refused. (It has a type parameter so that a
+// []*File can be passed as it is.)
+func NewImage[L Layer](layers ...L) (*Image, error) {
+	for _, l := range layers {
+		if f := l.facts(); len(f.damage) > 0 {
+			return nil, fmt.Errorf("%s is damaged: %v", f.name, f.damage[0])
 		}
 	}
 	return Salvage(layers...)
@@ -33,12 +35,20 @@ func NewImage(layers ...*File) (*Image, error) {
 // Salvage is NewImage for files that are damaged: their lost ranges are extents
 // of their own, and reading one is an error. What damage without a range means
 // for the rest (File.Damage), the caller has to judge.
-func Salvage(layers ...*File) (*Image, error) {
-	if err := follow(layers); err != nil {
+func Salvage[L Layer](layers ...L) (*Image, error) {
+	m := &Image{}
+	for _, l := range layers {
+		m.layers = append(m.layers, l)
+	}
+	if err := follow(m.layers); err != nil {
 		return nil, err
 	}
-	top := layers[len(layers)-1].header
-	m := &Image{layers: layers, size: top.Size}
+	var longest int64
+	for _, l := range layers {
+		f := l.facts()
+		m.facts, longest = append(m.facts, f), max(longest, f.longest)
+	}
+	m.size, m.cache = m.facts[len(layers)-1].size, newCache(longest)
 	if m.size > 0 {
 		m.flat = m.flatten()
 	}
@@ -46,32 +56,20 @@ func Salvage(layers ...*File) (*Image, error) {
 }
 
 // follow checks that layers are one disk's and follow one another.
-func follow(layers []*File) error {
+func follow(layers []Layer) error {
 	if len(layers) == 0 {
 		return errors.New("image without layers")
 	}
 	if len(layers) > math.MaxInt32 {
 		return fmt.Errorf("image of %d layers", len(layers))
 	}
-	first := layers[0].header
-	if !first.Base {
-		return fmt.Errorf("%s of point %d is no base: what it builds on is missing", first.Disk, first.Sequence)
+	if first := layers[0].facts(); !first.base {
+		return fmt.Errorf("%s is no base: what it builds on is missing", first.name)
 	}
-	below := first
-	for _, f := range layers[1:] {
-		h := f.header
-		if h.StoreID != first.StoreID || h.Chain != first.Chain || h.UUID != first.UUID || h.Disk != first.Disk {
-			return fmt.Errorf("%s of %s, chain %s/%s, does not belong to %s of %s, chain %s/%s",
-				h.Disk, h.UUID, h.StoreID, h.Chain, first.Disk, first.UUID, first.StoreID, first.Chain)
+	for i, l := range layers[1:] {
+		if err := l.follows(layers[i]); err != nil {
+			return err
 		}
-		if h.Covers[0] <= below.Covers[1] {
-			return fmt.Errorf("%s: point %d is not newer than point %d below it", h.Disk, h.Covers[0], below.Covers[1])
-		}
-		if !h.Base && h.Covers[0] != below.Covers[1]+1 {
-			return fmt.Errorf("%s: point %d builds on point %d, found point %d below it: one is missing",
-				h.Disk, h.Covers[0], h.Covers[0]-1, below.Covers[1])
-		}
-		below = h
 	}
 	return nil
 }
@@ -80,19 +78,19 @@ func follow(layers []*File) error {
 // without an entry, and what lies beyond an older layer's end. No layer shows
 // more than the smallest disk from it to the top did.
 func (m *Image) flatten() []Extent {
-	lowest := len(m.layers) - 1
-	for !m.layers[lowest].header.Base {
+	lowest := len(m.facts) - 1
+	for !m.facts[lowest].base {
 		lowest--
 	}
-	limits := make([]int64, len(m.layers))
+	limits := make([]int64, len(m.facts))
 	limit := m.size
-	for k := len(m.layers) - 1; k >= lowest; k-- {
-		limit = min(limit, m.layers[k].header.Size)
+	for k := len(m.facts) - 1; k >= lowest; k-- {
+		limit = min(limit, m.facts[k].size)
 		limits[k] = limit
 	}
 	runs := [][]Extent{{{Length: m.size, Zero: true}}}
-	for k := lowest; k < len(m.layers); k++ {
-		runs = append(runs, m.layers[k].runs(int32(k), limits[k])...)
+	for k := lowest; k < len(m.facts); k++ {
+		runs = append(runs, m.facts[k].runs(int32(k), limits[k])...)
 	}
 	return join(flatten(runs))
 }
@@ -101,7 +99,7 @@ func (m *Image) flatten() []Extent {
 func (m *Image) Size() int64 { return m.size }
 
 // Layers returns the files of the image, oldest first. It must not be changed.
-func (m *Image) Layers() []*File { return m.layers }
+func (m *Image) Layers() []Layer { return m.layers }
 
 // find returns the index of the extent that holds offset.
 func (m *Image) find(offset int64) int {
@@ -252,7 +250,7 @@ func (m *Image) scatter(p []byte, offset int64, batch []Extent) error {
 	return nil
 }
 
-func (m *Image) entry(x Extent) Entry { return m.layers[x.Layer].index.entries[x.Entry] }
+func (m *Image) entry(x Extent) Entry { return m.facts[x.Layer].entries[x.Entry] }
 
 // part returns what of p, the disk from offset on, x covers, and where on the
 // disk that starts.
@@ -268,7 +266,8 @@ func part(p []byte, offset int64, x Extent) ([]byte, int64) {
 // Same says whether the image holds exactly these bytes, by their hash: without
 // reading or decoding a chunk. p is one grain: it starts at a multiple of Grain
 // and has Grain bytes, or ends with the disk. Where that cannot be told, because
-// the range is lost or pieced together, the answer is no.
+// the range is lost, pieced together, or a stream's, which has no hashes, the
+// answer is no.
 func (m *Image) Same(offset int64, p []byte) (bool, error) {
 	if offset < 0 || offset%Grain != 0 || offset >= m.size || int64(len(p)) != min(Grain, m.size-offset) {
 		return false, fmt.Errorf("%d bytes at %d are no grain of a disk of %d bytes", len(p), offset, m.size)
@@ -280,7 +279,11 @@ func (m *Image) Same(offset int64, p []byte) (bool, error) {
 	if x.Zero {
 		return IsZero(p), nil
 	}
-	f, e := m.layers[x.Layer], m.entry(x)
+	f, ok := m.layers[x.Layer].(*File)
+	if !ok {
+		return false, nil
+	}
+	e := m.entry(x)
 	h, err := f.Hash(e, int((offset-e.Offset)/Grain))
 	return err == nil && h == GrainHash(f.key, p), err
 }

@@ -68,51 +68,6 @@ func overlay(lower, upper []Extent) []Extent {
 	return append(out, lower...)
 }
 
-// runs returns one run for each generation of a layer, clipped to the first
-// limit bytes of the disk, and one for each range that its index lost, above
-// the older generations and below the newer ones.
-func (f *File) runs(layer int32, limit int64) [][]Extent {
-	var all [][]Extent
-	gone := f.index.lost
-	loseBefore := func(generation int64) {
-		for len(gone) > 0 && int64(gone[0].generation) < generation {
-			if x := (Extent{Offset: gone[0].offset, Length: gone[0].length, Lost: true}); x.Offset < limit {
-				all = append(all, []Extent{x.clip(0, limit)})
-			}
-			gone = gone[1:]
-		}
-	}
-	var run []Extent
-	entries := f.index.entries
-	for i, e := range entries {
-		if i == 0 || e.Generation != entries[i-1].Generation {
-			if len(run) > 0 {
-				all = append(all, run)
-			}
-			loseBefore(int64(e.Generation))
-			run = make([]Extent, 0, f.count(i))
-		}
-		if e.Offset < limit {
-			run = append(run, Extent{Offset: e.Offset, Length: e.Length, Layer: layer, Entry: int32(i), Zero: e.Zero}.clip(0, limit))
-		}
-	}
-	if len(run) > 0 {
-		all = append(all, run)
-	}
-	loseBefore(int64(f.header.Covers[1]) + 1)
-	return all
-}
-
-// count is the number of entries of the generation that starts at i.
-func (f *File) count(i int) int {
-	entries := f.index.entries
-	n := i
-	for n < len(entries) && entries[n].Generation == entries[i].Generation {
-		n++
-	}
-	return n - i
-}
-
 // join makes one extent of neighbours that are zero, in place.
 func join(extents []Extent) []Extent {
 	out := extents[:0]

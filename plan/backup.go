@@ -23,9 +23,9 @@ type choice struct {
 }
 
 func chooseBackup(w Want, s Seen, now time.Time) choice {
-	newest, any := newestSound(s.Folder, now)
+	newest, found := newestSound(s.Folder, now)
 	due := newest.Add(interval(w.Policy.Every))
-	if any && now.Before(due) && !w.Full {
+	if found && now.Before(due) && !w.asksFull(s.Folder) {
 		return choice{idle: "not due", due: due}
 	}
 	if !s.Domain.State.Active() {
@@ -40,8 +40,10 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 			hint: fmt.Sprintf("see virsh -c %s domjobinfo %s; vbk never ends a job that is not its own", w.Host.URI, w.Domain)}
 	}
 	age := "no restore point yet"
-	if any {
+	if found {
 		age = fmt.Sprintf("the newest point is %s old and every = %q", Age(now.Sub(newest)), w.Policy.Every)
+	} else if _, _, ok := openChain(s.Folder); ok {
+		age = "every restore point is damaged or from the future"
 	}
 	b, reason := fullOrIncrement(w, s, disks, now, age)
 	b.Others = others
@@ -94,6 +96,9 @@ func describeJob(j *virt.Job) string {
 
 func fullOrIncrement(w Want, s Seen, disks []virt.Disk, now time.Time, age string) (*Backup, string) {
 	open, head, ok := openChain(s.Folder)
+	if !ok && open.Name != "" {
+		return newChain(disks, open.Name), fmt.Sprintf("chain %s lists no point%s", open.Name, detail(open.Problems))
+	}
 	if !ok {
 		return newChain(disks, ""), age
 	}
@@ -130,13 +135,21 @@ func whyNewChain(w Want, s Seen, open store.Chain, head store.Point, now time.Ti
 	limits := w.Policy.Chain
 	age := now.Sub(open.Manifest.Points[0].Start)
 	increments := len(open.Manifest.Points) - 1
+	newer := slices.IndexFunc(s.Folder.Chains, func(c store.Chain) bool {
+		return c.Manifest.Number == 0 && c.Name > open.Name
+	})
 	switch {
-	case w.Full:
+	case w.asksFull(s.Folder):
 		return "-full asked for a new chain"
+	case newer >= 0: // its number is lost with its manifests
+		c := s.Folder.Chains[newer]
+		return fmt.Sprintf("chain %s may be the newest%s", c.Name, detail(c.Problems))
 	case open.Manifest.Closed != "":
 		return "the chain was closed: " + open.Manifest.Closed
 	case !open.Sound(head.Sequence):
-		return "the open chain is damaged: " + damageOf(open, head.Sequence)
+		return "the open chain is damaged" + detail(damageOf(open, head.Sequence))
+	case !open.Sound(head.Sequence + 1): // what the next point would be
+		return "the open chain is damaged" + detail(damageOf(open, head.Sequence+1))
 	case limits.FullEvery > 0 && age >= interval(limits.FullEvery):
 		return fmt.Sprintf("the chain is %s old and full_every = %q", Age(age), limits.FullEvery)
 	case increments >= limits.MaxIncrements:
@@ -147,15 +160,22 @@ func whyNewChain(w Want, s Seen, open store.Chain, head store.Point, now time.Ti
 	return ""
 }
 
-// damageOf is the first problem that keeps a point from being restored.
-func damageOf(c store.Chain, sequence int) string {
+// damageOf lists the problems that keep a point from being restored.
+func damageOf(c store.Chain, sequence int) (all []store.Problem) {
 	for _, p := range c.Problems {
-		only := store.Chain{Problems: []store.Problem{p}}
-		if !only.Sound(sequence) {
-			return p.File + ": " + p.Detail
+		if !(store.Chain{Problems: []store.Problem{p}}).Sound(sequence) {
+			all = append(all, p)
 		}
 	}
-	return ""
+	return all
+}
+
+// detail is the first problem, for the end of a sentence.
+func detail(problems []store.Problem) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": %s: %s", problems[0].File, problems[0].Detail)
 }
 
 func findCheckpoint(d virt.Domain, name string) (virt.Checkpoint, bool) {
@@ -217,8 +237,7 @@ func (e *diskError) Error() string { return e.text }
 // track, and names the targets that take no part.
 func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others []string, problem *diskError) {
 	for _, d := range all {
-		removable := d.Device == "cdrom" || d.Device == "floppy"
-		if !rules.Selects(d.Target) || removable || d.ReadOnly || d.Shared || d.Source == "" {
+		if !rules.Selects(d.Target) || removable(d) || d.ReadOnly || d.Shared || d.Source == "" {
 			others = append(others, d.Target)
 			continue
 		}
@@ -236,3 +255,29 @@ func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others
 	}
 	return disks, others, nil
 }
+
+// diskWarnings names the disks that the configuration selects and that are left
+// out of a planned backup all the same.
+func diskWarnings(i Instance, d virt.Domain) []string {
+	b := i.Backup()
+	if b == nil {
+		return nil
+	}
+	var all []string
+	for _, disk := range d.Disks {
+		if !slices.Contains(b.Others, disk.Target) || !i.Want.Policy.Disks.Selects(disk.Target) || removable(disk) {
+			continue
+		}
+		why := "it has no image that libvirt names"
+		if disk.ReadOnly {
+			why = "it is read-only"
+		} else if disk.Shared {
+			why = "it is shareable"
+		}
+		all = append(all, fmt.Sprintf("%s: disk %s is not backed up: %s; if that is meant: disks { exclude = [%q] }",
+			i.Want.Address, disk.Target, why, disk.Target))
+	}
+	return all
+}
+
+func removable(d virt.Disk) bool { return d.Device == "cdrom" || d.Device == "floppy" }

@@ -99,5 +99,8 @@ func checkPrune(planned Action, now Instance) (Action, Verdict, string) {
 			return planned, Satisfied, fmt.Sprintf("chain %s is kept now", chain)
 		}
 	}
+	if now.Error != "" && len(now.Kept) == 0 { // nobody looked at the chains
+		return planned, Stale, now.Error
+	}
 	return planned, Satisfied, fmt.Sprintf("chain %s is gone already", chain)
 }

@@ -21,9 +21,9 @@ type claim struct {
 func (c claim) label() string { return c.host.Name + "/" + c.domain.Name }
 
 // claims says which blocks take which domain, and which domains none takes.
-func claims(blocks []config.Domain, hosts []Host) (taken []claim, unclaimed []string) {
-	for _, group := range byUUID(hosts) {
-		c := whichHost(group)
+func claims(blocks []config.Domain, have Inventory) (taken []claim, unclaimed []string) {
+	for _, group := range byUUID(have.Hosts) {
+		c := whichHost(group, have)
 		c.blocks = claimants(blocks, c.host.Name, c.domain)
 		if len(c.blocks) == 0 {
 			unclaimed = append(unclaimed, c.label())
@@ -41,7 +41,7 @@ func claimants(blocks []config.Domain, host string, d virt.Domain) []config.Doma
 		switch {
 		case b.Claims(host, d.Name, d.UUID):
 			found = append(found, b)
-		case b.Fallback && b.Selects(host, d.Name, d.UUID):
+		case b.Selects(host, d.Name, d.UUID):
 			fallback = append(fallback, b)
 		}
 	}
@@ -71,13 +71,18 @@ func byUUID(hosts []Host) [][]claim {
 }
 
 // whichHost picks the host of a domain that is defined on several: the one
-// where it is active.
-func whichHost(group []claim) claim {
+// where it is active, or else the one where its newest chain began.
+func whichHost(group []claim, have Inventory) claim {
 	var active []claim
 	for _, c := range group {
 		if c.domain.State.Active() {
 			active = append(active, c)
 		}
+	}
+	if len(active) == 0 && len(group) > 1 {
+		home := have.home(group[0].domain.UUID)
+		n := slices.IndexFunc(group, func(c claim) bool { return c.host.UUID == home })
+		return group[max(n, 0)]
 	}
 	if len(active) == 0 {
 		return group[0]

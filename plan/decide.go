@@ -2,8 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"path"
-	"strings"
 	"time"
 
 	"vbk/store"
@@ -22,8 +20,8 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 	i := Instance{Want: w}
 	if s.Folder != nil {
 		i.Folder = s.Folder.Folder
-		if s.Folder.Locked {
-			i.Error, i.Hint = lockedBy(s.Folder)
+		if i.Error, i.Hint = unusable(w, s.Folder); i.Error != "" {
+			i.Locked = s.Folder.Locked
 			return i
 		}
 	}
@@ -51,58 +49,23 @@ func (i Instance) Backup() *Backup {
 	return nil
 }
 
-func lockedBy(f *store.Domain) (problem, hint string) {
-	problem = "another vbk is at work in " + f.Folder
-	if a := f.Attempt; a != nil && a.PID != 0 {
-		problem += fmt.Sprintf(": pid %d on %s since %s", a.PID, a.Host, a.Since.UTC().Format(time.RFC3339))
-	}
-	return problem, "wait for it, or run vbk apply -lock-timeout 10m"
-}
-
-// leftovers lists what an interrupted run of ours left, nil if nothing. Ours is
-// what carries the store's id in its name; the caller holds the lock or knows
-// that nobody does.
-func leftovers(w Want, s Seen) *Cleanup {
-	var c Cleanup
-	if s.Domain.State.Active() {
-		if j := s.Domain.Job; j != nil && ownSocket(w.StoreID, j.Socket) {
-			c.Job = j.Socket
+// unusable says why nothing is done in a folder: a living process has it, or
+// it is another domain's.
+func unusable(w Want, f *store.Domain) (problem, hint string) {
+	if f.Locked {
+		problem = "another vbk is at work in " + f.Folder
+		if a := f.Attempt; a != nil && a.PID != 0 {
+			problem += fmt.Sprintf(": pid %d on %s since %s", a.PID, a.Host, a.Since.UTC().Format(time.RFC3339))
 		}
-		c.Checkpoints = uselessCheckpoints(w, s)
+		return problem, "run it again when that one is done"
 	}
-	if s.Folder != nil {
-		c.Files = s.Folder.Leftovers
-		if s.Folder.Attempt != nil {
-			c.Record, c.RunFolder = true, s.Folder.Attempt.RunFolder
+	for _, c := range f.Chains {
+		if other := c.Manifest.UUID; other != "" && other != w.UUID {
+			return fmt.Sprintf("folder %s holds chain %s of another domain, %s", f.Folder, c.Name, other),
+				"move that chain, or the whole folder, out of the store"
 		}
 	}
-	if c.Job == "" && len(c.Checkpoints) == 0 && len(c.Files) == 0 && !c.Record {
-		return nil
-	}
-	return &c
-}
-
-// uselessCheckpoints are ours and not the base of the next increment.
-func uselessCheckpoints(w Want, s Seen) []string {
-	base := ""
-	if _, head, ok := openChain(s.Folder); ok {
-		base = head.Checkpoint
-	}
-	var names []string
-	for _, c := range s.Domain.Checkpoints {
-		id, _, _, _, ok := store.ParseCheckpoint(c.Name)
-		if ok && id == w.StoreID && c.Name != base {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
-// RunFolderPrefix begins the name of every run folder for a store.
-func RunFolderPrefix(storeID string) string { return "vbk-" + storeID + "-" }
-
-func ownSocket(storeID, socket string) bool {
-	return socket != "" && strings.HasPrefix(path.Base(path.Dir(socket)), RunFolderPrefix(storeID))
+	return "", ""
 }
 
 // openChain is the chain that may grow, with its head: the one with the highest

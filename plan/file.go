@@ -66,20 +66,22 @@ func Decode(text []byte) (Plan, error) {
 	if err := decoder.Decode(&f); err != nil {
 		return Plan{}, fmt.Errorf("decode plan: %w", err)
 	}
-	return f.Plan, f.check()
+	if err := f.check(); err != nil {
+		return Plan{}, fmt.Errorf("decode plan: %w", err)
+	}
+	return f.Plan, nil
 }
 
-// check makes every action carry what its kind says.
+// check makes every action carry what its kind says, and nothing else.
 func (f file) check() error {
 	for _, i := range f.Plan.Instances {
 		if f.Digests[i.Want.Address] != i.Want.Digest() {
-			return fmt.Errorf("decode plan: %s: digest differs: %w", i.Want.Address, ErrEdited)
+			return fmt.Errorf("%s: digest differs: %w", i.Want.Address, ErrEdited)
 		}
 		for _, a := range i.Actions {
-			whole := a.Kind == KindBackup && a.Backup != nil || a.Kind == KindPrune && a.Prune != nil ||
-				a.Kind == KindCleanup && a.Cleanup != nil
-			if !whole {
-				return fmt.Errorf("decode plan: %s: an action of kind %q has no content", i.Want.Address, a.Kind)
+			if (a.Kind == KindBackup) != (a.Backup != nil) || (a.Kind == KindPrune) != (a.Prune != nil) ||
+				(a.Kind == KindCleanup) != (a.Cleanup != nil) || a.Backup == nil && a.Prune == nil && a.Cleanup == nil {
+				return fmt.Errorf("%s: an action of kind %q has not the content of its kind", i.Want.Address, a.Kind)
 			}
 		}
 	}
@@ -96,8 +98,10 @@ type Refusal struct{ Address, Why string }
 
 // Bind takes a saved plan's decisions and the configuration's word on
 // everything else: each instance must still be wanted exactly as when the plan
-// was made. fresh is what Make says now. The bound plan holds the instances
-// that may run, with the configuration's Want.
+// was made. fresh is what Make says now, for all instances. Where that fails and
+// leaves nothing to do, the saved decision is refused too; a lock is waited for.
+// The bound plan holds the instances that may run, with the configuration's Want
+// and the folder that was found.
 func Bind(saved, fresh Plan) (bound Plan, refused []Refusal) {
 	bound = saved
 	bound.Instances = nil
@@ -112,10 +116,13 @@ func Bind(saved, fresh Plan) (bound Plan, refused []Refusal) {
 			refused = append(refused, Refusal{i.Want.Address, "the configuration has no such instance any more, or its host did not answer"})
 		case now.Want.Digest() != i.Want.Digest():
 			refused = append(refused, Refusal{i.Want.Address, "the configuration of this instance changed since the plan was made, or its store did not answer"})
+		case now.Error != "" && len(now.Actions) == 0 && !now.Locked:
+			refused = append(refused, Refusal{i.Want.Address, now.Error})
 		default:
 			asked := i.Want
-			i.Want = now.Want
-			i.Want.Full, i.Want.AllowPrune, i.Want.NoPrune = asked.Full, asked.AllowPrune, asked.NoPrune
+			i.Want, i.Folder = now.Want, now.Folder
+			i.Want.Full, i.Want.FullAfter = asked.Full, asked.FullAfter
+			i.Want.AllowPrune, i.Want.NoPrune = asked.AllowPrune, asked.NoPrune
 			bound.Instances = append(bound.Instances, i)
 		}
 	}

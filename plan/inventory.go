@@ -46,20 +46,43 @@ func (v Inventory) store(address string) Store {
 	return Store{Address: address, Error: "was not surveyed"}
 }
 
-// folder finds a domain's folder by its UUID, or the one that a run which was
-// cut off before the first point would have made; nil if there is none.
-func (s Store) folder(domain, uuid string) *store.Domain {
-	var unborn *store.Domain
+// folders finds a domain's folder by the UUID in its manifests. More than one
+// is not for a program to choose from. If there is none it is the folder that
+// the first point would go to, or where a run was cut off before it; whether
+// that is another domain's is for Decide to see.
+func (s Store) folders(domain, uuid string) []*store.Domain {
+	var born, unborn []*store.Domain
 	for i := range s.Domains {
 		d := &s.Domains[i]
-		if d.UUID == uuid {
-			return d
-		}
-		if len(d.Chains) == 0 && d.Folder == store.FolderName(domain, uuid) {
-			unborn = d
+		switch {
+		case d.UUID == uuid:
+			born = append(born, d)
+		case d.Folder == store.FolderName(domain, uuid):
+			unborn = append([]*store.Domain{d}, unborn...)
+		case d.Attempt != nil && d.Attempt.Domain == uuid:
+			unborn = append(unborn, d) // the domain was renamed since
 		}
 	}
-	return unborn
+	if len(born) == 0 && len(unborn) > 0 {
+		return unborn[:1]
+	}
+	return born
+}
+
+// home is the UUID of the host where the newest chain of a domain began, on
+// any store; "" if there is none.
+func (v Inventory) home(uuid string) string {
+	var newest store.Chain
+	for _, s := range v.Stores {
+		for _, d := range s.Domains {
+			for _, c := range d.Chains {
+				if c.Manifest.UUID == uuid && c.Name > newest.Name {
+					newest = c
+				}
+			}
+		}
+	}
+	return newest.Manifest.Owner.HostUUID
 }
 
 // complete says whether every host answered, so that a domain that is in no

@@ -26,7 +26,7 @@ type Options struct {
 func Make(want *config.Config, have Inventory, o Options, now time.Time) Plan {
 	p := Plan{Created: now.UTC(), Version: o.Version}
 	p.Failures = failures(have)
-	taken, unclaimed := claims(want.Domains, have.Hosts)
+	taken, unclaimed := claims(want.Domains, have)
 	p.Unclaimed = unclaimed
 	for _, c := range taken {
 		w := wantOf(want, have, c, o)
@@ -34,11 +34,14 @@ func Make(want *config.Config, have Inventory, o Options, now time.Time) Plan {
 			p.LeftOut = append(p.LeftOut, w.Address)
 			continue
 		}
-		p.Instances = append(p.Instances, instance(w, c, have, now))
+		i := instance(w, c, have, now)
+		p.Instances = append(p.Instances, i)
+		p.Warnings = append(p.Warnings, diskWarnings(i, c.domain)...)
 	}
+	slices.Sort(p.Warnings)
 	slices.SortStableFunc(p.Instances, func(a, b Instance) int { return strings.Compare(a.Want.Address, b.Want.Address) })
 	p.Departed, p.Others = departed(want, have, taken)
-	p.Warnings = spaceWarnings(want, have, p.Instances)
+	p.Warnings = append(p.Warnings, spaceWarnings(want, have, p.Instances)...)
 	return p
 }
 
@@ -106,13 +109,29 @@ func instance(w Want, c claim, have Inventory, now time.Time) Instance {
 	if s.Error != "" {
 		return broken(fmt.Sprintf("%s: %s", s.Address, s.Error), s.Hint)
 	}
-	return Decide(w, Seen{Domain: c.domain, Folder: s.folder(w.Domain, w.UUID)}, now)
+	seen := Seen{Domain: c.domain}
+	switch found := s.folders(w.Domain, w.UUID); len(found) {
+	case 0:
+	case 1:
+		seen.Folder = found[0]
+		if open, _, _ := openChain(seen.Folder); w.Full {
+			w.FullAfter = open.Name
+		}
+	default:
+		var twins []string
+		for _, f := range found {
+			twins = append(twins, f.Folder)
+		}
+		return broken(fmt.Sprintf("%s has several folders of this domain: %s", s.Address, strings.Join(twins, ", ")),
+			"move all but the right one out of the store; vbk list shows what they hold")
+	}
+	return Decide(w, seen, now)
 }
 
 // departed lists folders of this configuration whose domain no block takes any
 // more; chains of other configurations are counted.
 func departed(want *config.Config, have Inventory, taken []claim) (gone []Departed, others int) {
-	claimed := map[[2]string]bool{}
+	claimed := map[[2]string]bool{} // store and UUID, or folder where no manifest tells the UUID
 	known := map[string]bool{}
 	for _, h := range have.Hosts {
 		for _, d := range h.Domains {
@@ -120,41 +139,69 @@ func departed(want *config.Config, have Inventory, taken []claim) (gone []Depart
 		}
 	}
 	for _, c := range taken {
-		claimed[[2]string{c.blocks[0].Policy.Store, c.domain.UUID}] = true
+		for _, b := range c.blocks {
+			claimed[[2]string{b.Policy.Store, c.domain.UUID}] = true
+			claimed[[2]string{b.Policy.Store, store.FolderName(c.domain.Name, c.domain.UUID)}] = true
+		}
 	}
 	for _, s := range have.Stores {
 		for _, f := range s.Domains {
-			if claimed[[2]string{s.Address, f.UUID}] || len(f.Chains) == 0 {
-				continue
+			id, owner := f.UUID, newestOwner(f)
+			if id == "" {
+				id = f.Folder
 			}
-			if f.Chains[len(f.Chains)-1].Manifest.Owner.Configuration != want.Name {
+			switch {
+			case len(f.Chains) == 0 || claimed[[2]string{s.Address, id}]:
+			case f.UUID != "" && owner.Configuration != want.Name:
 				others += len(f.Chains)
-				continue
+			case f.UUID != "" && !known[f.UUID] && !have.complete():
+				// Its host may be the one that did not answer.
+			default:
+				gone = append(gone, departure(s.Address, f, whyDeparted(want, f, owner, known[f.UUID])))
 			}
-			if !known[f.UUID] && !have.complete() {
-				continue // its host may be the one that did not answer
-			}
-			gone = append(gone, departure(s.Address, f, known[f.UUID]))
 		}
 	}
 	return gone, others
 }
 
-func departure(address string, f store.Domain, known bool) Departed {
-	d := Departed{Store: address, Folder: f.Folder, Domain: f.Name, Why: "the domain is on no host"}
-	if known {
-		d.Why = "no block claims the domain for this store"
+// newestOwner is the owner in the newest manifest that can be read.
+func newestOwner(f store.Domain) store.Owner {
+	for _, c := range slices.Backward(f.Chains) {
+		if c.Manifest.Number > 0 {
+			return c.Manifest.Owner
+		}
 	}
+	return store.Owner{}
+}
+
+func whyDeparted(want *config.Config, f store.Domain, owner store.Owner, known bool) string {
+	block, _, _ := strings.Cut(owner.Address, "[")
+	switch {
+	case f.UUID == "":
+		return "no manifest of it can be read"
+	case !known:
+		return "the domain is on no host"
+	case !slices.ContainsFunc(want.Domains, func(b config.Domain) bool { return b.Address() == block }):
+		return fmt.Sprintf("%s, which made its chains, is not in the configuration", block)
+	}
+	return "no block claims the domain for this store"
+}
+
+func departure(address string, f store.Domain, why string) Departed {
+	d := Departed{Store: address, Folder: f.Folder, Domain: f.Name, Why: why}
 	for _, c := range f.Chains {
 		d.Points += len(c.Manifest.Points)
-		if head, ok := c.Head(); ok && head.Start.After(d.Newest) {
-			d.Newest = head.Start
+		for _, p := range c.Manifest.Points {
+			if p.Start.After(d.Newest) {
+				d.Newest = p.Start
+			}
 		}
 	}
 	return d
 }
 
-// spaceWarnings compares what the planned backups may need with what is free.
+// spaceWarnings compares what the planned backups may need with what is free,
+// and with what deletions free before them.
 func spaceWarnings(want *config.Config, have Inventory, instances []Instance) []string {
 	var all []string
 	for _, s := range want.Stores {
@@ -162,13 +209,21 @@ func spaceWarnings(want *config.Config, have Inventory, instances []Instance) []
 		if found.Error != "" {
 			continue
 		}
-		var need int64
+		var need, freed int64
 		for _, i := range instances {
-			if b := i.Backup(); b != nil && i.Want.Store.Address() == s.Address() {
-				need += b.Estimate
+			if i.Want.Store.Address() != s.Address() {
+				continue
+			}
+			for _, a := range i.Actions {
+				switch {
+				case a.Kind == KindBackup:
+					need += a.Backup.Estimate
+				case a.Kind == KindPrune && !a.Prune.After:
+					freed += a.Prune.Stored
+				}
 			}
 		}
-		if need > found.Free-s.MinFree && need > 0 {
+		if need > found.Free+freed-s.MinFree && need > 0 {
 			all = append(all, fmt.Sprintf("%s has %s free and min_free = %s; the planned backups may need up to %s",
 				s.Address(), Bytes(found.Free), Bytes(s.MinFree), Bytes(need)))
 		}

@@ -44,7 +44,8 @@ type Instance struct {
 	Want    Want      `json:"want"`
 	Folder  string    `json:"folder,omitempty"` // on the store; "" before the first point
 	Actions []Action  `json:"actions,omitempty"`
-	Error   string    `json:"error,omitempty"` // why it cannot be planned: a failure
+	Locked  bool      `json:"locked,omitempty"` // another vbk is at work: the error passes
+	Error   string    `json:"error,omitempty"`  // why it cannot be planned: a failure
 	Hint    string    `json:"hint,omitempty"`
 	Idle    string    `json:"idle,omitempty"` // why no backup is planned though nothing is wrong
 	Due     time.Time `json:"due,omitzero"`   // when the next backup is due, if known

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,25 +18,21 @@ func (i *Instance) decidePrune(s Seen, b *Backup, now time.Time) (before, after 
 	if s.Folder == nil || len(s.Folder.Chains) == 0 {
 		return nil, nil
 	}
-	today := retained(i.Want, s.Folder.Chains, nil, now)
-	i.Kept = today.kept
-	victims := today.victims
-	if b != nil {
-		then := retained(i.Want, s.Folder.Chains, b, now)
-		for _, v := range then.victims {
-			if !slices.Contains(victims, v) {
-				victims = append(victims, v)
-			}
-		}
-		// What only today's points would release, the planned one might hold.
-		victims = slices.DeleteFunc(victims, func(c int) bool { return !slices.Contains(then.victims, c) })
+	if _, err := time.LoadLocation(i.Want.TimeZone); err != nil {
+		i.Held = append(i.Held, "nothing is deleted: "+err.Error())
+		return nil, nil
 	}
-	slices.Sort(victims)
-	victims = i.holdBack(s.Folder.Chains, victims)
-	for _, v := range victims {
-		c := s.Folder.Chains[v]
-		p := &Prune{Chain: c.Name, Manifest: c.Manifest.Number, Points: len(c.Manifest.Points), After: !slices.Contains(today.victims, v)}
-		for _, point := range c.Manifest.Points {
+	chains := s.Folder.Chains
+	today := retained(i.Want, chains, nil, now)
+	i.Kept = today.kept
+	then := today
+	if b != nil {
+		then = retained(i.Want, chains, b, now)
+	}
+	for _, v := range then.victims {
+		p := &Prune{Chain: chains[v].Name, Manifest: chains[v].Manifest.Number, Points: len(chains[v].Manifest.Points),
+			After: !slices.Contains(today.victims, v)}
+		for _, point := range chains[v].Manifest.Points {
 			p.Stored += point.Stored()
 		}
 		action := Action{Kind: KindPrune, Reason: "no rule keeps any of its points", Prune: p}
@@ -45,112 +42,105 @@ func (i *Instance) decidePrune(s Seen, b *Backup, now time.Time) (before, after 
 			before = append(before, action)
 		}
 	}
+	if i.heldBack(chains, b, append(before[:len(before):len(before)], after...)) {
+		return nil, nil
+	}
 	return before, after
 }
 
-// holdBack applies -no-prune and max_prune: beyond the routine release of one
-// closed chain, a share above it releases nothing at all.
-func (i *Instance) holdBack(chains []store.Chain, victims []int) []int {
-	if len(victims) == 0 {
-		return nil
+// heldBack applies -no-prune and max_prune: beyond the routine release of one
+// closed chain, a share above it releases nothing at all. The one is the last,
+// so that what is left of a plan never exceeds what the whole did not; the
+// planned point counts, so that making it does not change the answer.
+func (i *Instance) heldBack(chains []store.Chain, b *Backup, prunes []Action) bool {
+	if len(prunes) == 0 {
+		return false
 	}
-	if i.Want.NoPrune {
-		i.Held = append(i.Held, fmt.Sprintf("%d chains that no rule keeps stay: -no-prune", len(victims)))
-		return nil
+	var points, beyond int
+	if b != nil {
+		points = 1
 	}
-	var all, beyond int
-	for n, c := range chains {
-		all += len(c.Manifest.Points)
-		if slices.Contains(victims[1:], n) {
-			beyond += len(c.Manifest.Points)
-		}
+	for _, c := range chains {
+		points += len(c.Manifest.Points)
+	}
+	for _, a := range prunes[:len(prunes)-1] {
+		beyond += a.Prune.Points
+	}
+	what := "a chain that no rule keeps stays"
+	if len(prunes) > 1 {
+		what = fmt.Sprintf("%d chains that no rule keeps stay", len(prunes))
 	}
 	limit := i.Want.Policy.Retention.MaxPrune
-	if beyond*100 > all*limit && !i.Want.AllowPrune {
-		i.Held = append(i.Held, fmt.Sprintf("%d chains that no rule keeps stay: releasing them deletes more than max_prune = \"%d%%\" of %d points; allow it with -allow-prune '%s'",
-			len(victims), limit, all, i.Want.Address))
-		return nil
+	switch {
+	case i.Want.NoPrune:
+		i.Held = append(i.Held, what+": -no-prune")
+	case beyond*100 > points*limit && !i.Want.AllowPrune:
+		i.Held = append(i.Held, fmt.Sprintf("%s: releasing them deletes more than max_prune = \"%d%%\" of %d points; allow it with -allow-prune '%s'",
+			what, limit, points, i.Want.Address))
+	default:
+		return false
 	}
-	return victims
+	return true
 }
 
 type retention struct {
 	kept    []Kept
-	victims []int // positions of the chains that go
+	victims []int // positions of the chains that go, oldest first
+}
+
+// retained evaluates the rules over the points, and over the planned one if b
+// is set. A chain goes when no rule holds a point of it and nothing else
+// makes it stay.
+func retained(w Want, chains []store.Chain, b *Backup, now time.Time) retention {
+	open, sound := len(chains)-1, 0 // sound chains of ours that are newer
+	if b != nil && b.Chain == "" {
+		open, sound = len(chains), 1
+	}
+	held := heldPoints(w, chains, b, now)
+	var r retention
+	for n, c := range slices.Backward(chains) {
+		stays := ""
+		switch {
+		case n == open:
+			stays = "open chain"
+		case isForeign(w, c):
+			stays = fmt.Sprintf("of configuration %q", c.Manifest.Owner.Configuration)
+		case isIncomplete(c):
+			stays = "its manifest is damaged"
+		case sound < max(w.Policy.Retention.MinChains, 1):
+			stays = "min_chains"
+		}
+		kept, holds := chainRules(c, n, held, stays)
+		r.kept = append(kept, r.kept...)
+		if !holds && stays == "" {
+			r.victims = append([]int{n}, r.victims...)
+		}
+		if len(c.Problems) == 0 && !isForeign(w, c) && !isIncomplete(c) {
+			sound++
+		}
+	}
+	return r
+}
+
+// isForeign says whether another configuration made the chain: its points count
+// for no rule here, and it is not ours to delete.
+func isForeign(w Want, c store.Chain) bool {
+	owner := c.Manifest.Owner.Configuration
+	return owner != "" && owner != w.Configuration
+}
+
+// isIncomplete says whether the chain may hold points that no readable manifest
+// lists, so that nobody knows what deleting it would cost.
+func isIncomplete(c store.Chain) bool {
+	head, ok := c.Head()
+	return !ok || slices.ContainsFunc(c.Problems, func(p store.Problem) bool {
+		return p.From > head.Sequence && p.From != store.NoPoint
+	})
 }
 
 type candidate struct {
 	chain, sequence int
-	start           time.Time
-}
-
-// retained evaluates the rules over the sound points, and over the planned one
-// if b is set. A closed chain goes when nothing in it is held; the chain that
-// stays open, min_chains sound chains and damaged chains that are not older
-// than everything kept stay.
-func retained(w Want, chains []store.Chain, b *Backup, now time.Time) retention {
-	open := len(chains) - 1
-	if b != nil && b.Chain == "" {
-		open = len(chains)
-	}
-	held := heldPoints(w, chains, b, now)
-	var r retention
-	var keeps = make([]bool, len(chains))
-	oldestKept := now
-	for n, c := range chains {
-		rules, holds := chainRules(c, n, held, n == open)
-		r.kept = append(r.kept, rules...)
-		keeps[n] = holds || n == open
-		if keeps[n] && len(c.Manifest.Points) > 0 && c.Manifest.Points[0].Start.Before(oldestKept) {
-			oldestKept = c.Manifest.Points[0].Start
-		}
-	}
-	for n, c := range chains {
-		head, ok := c.Head()
-		if !keeps[n] && (!ok || !intact(c) && head.Start.After(oldestKept)) {
-			keeps[n] = true
-		}
-	}
-	r.victims = released(w, chains, keeps, open)
-	return r
-}
-
-// released lists the chains that nothing holds, oldest first, as long as
-// min_chains sound ones stay.
-func released(w Want, chains []store.Chain, keeps []bool, open int) []int {
-	sound := 0
-	isSound := func(n int) bool {
-		return n == len(chains) || len(chains[n].Problems) == 0 && len(chains[n].Manifest.Points) > 0
-	}
-	for n := range max(len(chains), open+1) {
-		if isSound(n) {
-			sound++
-		}
-	}
-	var victims []int
-	for n := range chains {
-		if keeps[n] {
-			continue
-		}
-		if isSound(n) {
-			if sound <= max(w.Policy.Retention.MinChains, 1) {
-				break
-			}
-			sound--
-		}
-		victims = append(victims, n)
-	}
-	return victims
-}
-
-// intact says whether the chain has points and all of them restore.
-func intact(c store.Chain) bool {
-	for _, p := range c.Manifest.Points {
-		if !c.Sound(p.Sequence) {
-			return false
-		}
-	}
-	return len(c.Manifest.Points) > 0
+	stamp
 }
 
 // heldPoints maps chain and sequence to the rules that hold the point.
@@ -161,33 +151,27 @@ func heldPoints(w Want, chains []store.Chain, b *Backup, now time.Time) map[[2]i
 		for _, p := range c.Manifest.Points {
 			at := [2]int{n, p.Sequence}
 			switch {
-			case !c.Sound(p.Sequence):
+			case isForeign(w, c):
 			case !hasRules(w.Policy.Retention):
 				held[at] = []string{"no rule: all stay"}
 			case fromFuture(p, now):
 				held[at] = []string{"from the future"}
 			default:
-				candidates = append(candidates, candidate{n, p.Sequence, p.Start})
+				candidates = append(candidates, candidate{n, p.Sequence, stamp{p.Start, c.Sound(p.Sequence)}})
 			}
 		}
 	}
 	if b != nil {
-		candidates = append(candidates, candidate{len(chains), 0, now})
+		candidates = append(candidates, candidate{len(chains), 0, stamp{now, true}})
 	}
 	slices.SortStableFunc(candidates, func(x, y candidate) int {
-		if c := y.start.Compare(x.start); c != 0 {
-			return c
-		}
-		if x.chain != y.chain {
-			return y.chain - x.chain
-		}
-		return y.sequence - x.sequence
+		return cmp.Or(y.start.Compare(x.start), cmp.Compare(y.chain, x.chain), cmp.Compare(y.sequence, x.sequence))
 	})
-	starts := make([]time.Time, len(candidates))
+	stamps := make([]stamp, len(candidates))
 	for n, c := range candidates {
-		starts[n] = c.start
+		stamps[n] = c.stamp
 	}
-	for n, rules := range keepRules(starts, w.Policy.Retention, w.zone()) {
+	for n, rules := range keepRules(stamps, w.Policy.Retention, w.zone()) {
 		if len(rules) > 0 {
 			held[[2]int{candidates[n].chain, candidates[n].sequence}] = rules
 		}
@@ -195,25 +179,25 @@ func heldPoints(w Want, chains []store.Chain, b *Backup, now time.Time) map[[2]i
 	return held
 }
 
-// chainRules lists a chain's points with what holds each: a rule, or a newer
-// point that needs it.
-func chainRules(c store.Chain, n int, held map[[2]int][]string, open bool) (kept []Kept, holds bool) {
-	points := c.Manifest.Points
-	kept = make([]Kept, len(points))
-	for k := len(points) - 1; k >= 0; k-- {
-		p := points[k]
+// chainRules lists a chain's points with what holds each: a rule, a newer point
+// that needs it, or why the whole chain stays.
+func chainRules(c store.Chain, n int, held map[[2]int][]string, stays string) (kept []Kept, holds bool) {
+	if stays == "" {
+		stays = "closed chain"
+	}
+	kept = make([]Kept, len(c.Manifest.Points))
+	for k, p := range slices.Backward(c.Manifest.Points) {
 		rules := held[[2]int{n, p.Sequence}]
 		switch {
 		case len(rules) > 0:
 			holds = true
-		case !c.Sound(p.Sequence):
-			rules = []string{"damaged"}
 		case holds:
 			rules = []string{"held by chain"}
-		case open:
-			rules = []string{"open chain"}
 		default:
-			rules = []string{"closed chain"}
+			rules = []string{stays}
+		}
+		if !c.Sound(p.Sequence) {
+			rules = append([]string{"damaged"}, rules...)
 		}
 		kept[k] = Kept{Chain: c.Name, Sequence: p.Sequence, Start: p.Start, Rules: rules}
 	}
@@ -223,7 +207,7 @@ func chainRules(c store.Chain, n int, held map[[2]int][]string, open bool) (kept
 // HeldBy says what holds each point of a domain's chains under a policy, for
 // people to read. Without a policy nothing is ever deleted.
 func HeldBy(p *config.Policy, timeZone string, chains []store.Chain, now time.Time) func(chain string, sequence int) string {
-	w := Want{TimeZone: timeZone}
+	w := Want{TimeZone: timeZone, Configuration: newestOwner(store.Domain{Chains: chains}).Configuration}
 	if p != nil {
 		w.Policy = *p
 	}

@@ -7,32 +7,52 @@ import (
 	"vbk/config"
 )
 
-// keepRules says for each start time which keep rules hold it. The starts are
-// sorted newest first. The semantics are restic's: each rule keeps the newest
-// point of each of the last N periods that hold one; rules overlap; the oldest
-// point stays while a rule has counts left; keep_within counts from the newest
-// point, not from now.
-func keepRules(starts []time.Time, r config.Retention, zone *time.Location) [][]string {
-	held := make([][]string, len(starts))
+// stamp is a point as the keep rules see it.
+type stamp struct {
+	start time.Time
+	sound bool
+}
+
+// keepRules says for each point which keep rules hold it. The points are sorted
+// newest first. The semantics are restic's: each rule keeps the newest point of
+// each of the last N periods that hold one; rules overlap; the oldest point
+// stays while a rule has counts left; keep_within counts from the newest point,
+// not from now.
+//
+// Only sound points count. A damaged one is held where it would be if it alone
+// were sound, so damage costs no point that was held: neither another nor
+// itself.
+func keepRules(points []stamp, r config.Retention, zone *time.Location) [][]string {
+	held := make([][]string, len(points))
+	newest, oldest := len(points), len(points) // among the sound ones
+	for i, p := range points {
+		if p.sound {
+			newest, oldest = min(newest, i), i
+		}
+	}
 	for _, rule := range countRules(r) {
 		left, last := rule.count, ""
-		for i, start := range starts {
+		for i, p := range points {
 			if left == 0 {
 				break
 			}
-			period := rule.period(i, start.In(zone))
-			if period != last || i == len(starts)-1 {
+			period := rule.period(i, p.start.In(zone))
+			fresh := period != last
+			if fresh || i >= oldest {
 				held[i] = append(held[i], rule.name)
+			}
+			if fresh && p.sound {
 				left--
 				last = period
 			}
 		}
 	}
-	if r.KeepWithin != nil {
-		for i, start := range starts {
-			if starts[0].Sub(start) < time.Duration(*r.KeepWithin) {
-				held[i] = append(held[i], "keep_within")
-			}
+	if r.KeepWithin == nil {
+		return held
+	}
+	for i, p := range points {
+		if i <= newest || points[newest].start.Sub(p.start) < time.Duration(*r.KeepWithin) {
+			held[i] = append(held[i], "keep_within")
 		}
 	}
 	return held

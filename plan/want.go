@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vbk/config"
+	"vbk/store"
 )
 
 // Want is what one instance is meant to be: the evaluated configuration of
@@ -24,7 +25,8 @@ type Want struct {
 	StoreID       string        `json:"store_id"`
 	Policy        config.Policy `json:"policy"`
 	TimeZone      string        `json:"time_zone"`
-	Full          bool          `json:"full,omitempty"`        // -full asked for a new chain
+	Full          bool          `json:"full,omitempty"`        // -full asked for a new chain,
+	FullAfter     string        `json:"full_after,omitempty"`  // after this one, which was open; "" for a first
 	AllowPrune    bool          `json:"allow_prune,omitempty"` // -allow-prune lifted max_prune
 	NoPrune       bool          `json:"no_prune,omitempty"`    // -no-prune
 }
@@ -35,13 +37,20 @@ type Want struct {
 // libvirt draws anew where the firmware has none.
 func (w Want) Digest() string {
 	w.HostUUID = ""
-	w.Full, w.AllowPrune, w.NoPrune = false, false, false
+	w.Full, w.FullAfter, w.AllowPrune, w.NoPrune = false, "", false, false
 	text, err := json.Marshal(w)
 	if err != nil {
 		panic("plan: a Want is always encodable: " + err.Error())
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// asksFull says whether -full asks for a new chain still: not when another
+// chain has been opened since.
+func (w Want) asksFull(f *store.Domain) bool {
+	open, _, _ := openChain(f)
+	return w.Full && open.Name == w.FullAfter
 }
 
 func (w Want) zone() *time.Location {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +19,12 @@ import (
 func (env *environment) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "do what plan shows, or exactly a saved plan", ArgsUsage: "[PLANFILE]",
-		UsageText: "vbk apply [-auto-approve] [-parallelism N] [-lock-timeout D] [plan flags]\n   vbk apply PLANFILE",
+		UsageText:   "vbk apply [FLAGS]\n       vbk apply PLANFILE [-parallelism N] [-lock-timeout D]",
+		Description: addresses,
 		Flags: append(planFlags(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
-			&cli.IntFlag{Name: "parallelism", Usage: "instances side by side in all", Value: 4},
-			&cli.StringFlag{Name: "lock-timeout", Usage: "wait for another vbk for `D`, such as 10m", Value: "0s"}),
+			&cli.IntFlag{Name: "parallelism", Usage: "`N` machines side by side in all; max_parallel bounds each host", Value: 4},
+			&cli.StringFlag{Name: "lock-timeout", Usage: "wait so long for another vbk: `D` such as 10m", Value: "0s"}),
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return fmt.Errorf("vbk apply takes one plan file, got %d", c.NArg())
@@ -30,6 +32,9 @@ func (env *environment) applyCommand() *cli.Command {
 			wait, err := time.ParseDuration(c.String("lock-timeout"))
 			if err != nil || wait < 0 {
 				return fmt.Errorf("flag -lock-timeout: %q is no duration such as 10m", c.String("lock-timeout"))
+			}
+			if n := c.Int("parallelism"); n < 1 {
+				return fmt.Errorf("flag -parallelism: %d is less than 1", n)
 			}
 			cfg, err := env.load()
 			if err != nil {
@@ -54,7 +59,7 @@ type application struct {
 
 // fresh plans, asks and does.
 func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Options, approved bool) error {
-	p, err := a.plan(ctx, cfg, o)
+	p, err := a.planAlone(ctx, cfg, o)
 	if err != nil {
 		return err
 	}
@@ -67,7 +72,32 @@ func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Optio
 			return err
 		}
 	}
-	return a.run(ctx, p, len(p.Failures))
+	view := newRunView(a.env, p)
+	for _, i := range p.Instances {
+		view.known[i.Want.Address] = i.Error
+	}
+	return a.run(ctx, p, view, len(p.Failures))
+}
+
+// planAlone plans again, as long as -lock-timeout allows, while another vbk is
+// at work.
+func (a application) planAlone(ctx context.Context, cfg *config.Config, o plan.Options) (plan.Plan, error) {
+	deadline := time.After(a.wait)
+	for {
+		p, err := a.plan(ctx, cfg, o)
+		locked := slices.ContainsFunc(p.Instances, func(i plan.Instance) bool { return i.Locked })
+		if err != nil || a.wait == 0 || !locked {
+			return p, err
+		}
+		select {
+		case <-time.After(time.Second):
+			a.close()
+		case <-deadline:
+			return p, nil
+		case <-ctx.Done():
+			return p, context.Cause(ctx)
+		}
+	}
 }
 
 // saved does a reviewed plan: its decisions, with everything else from the
@@ -78,7 +108,7 @@ func (a application) saved(ctx context.Context, cfg *config.Config, path string,
 			return fmt.Errorf("flag -%s has no meaning with a saved plan", f.Names()[0])
 		}
 	}
-	reviewed, err := readPlan(a.env.path(path))
+	reviewed, err := a.env.readPlan(path)
 	if err != nil {
 		return err
 	}
@@ -93,20 +123,20 @@ func (a application) saved(ctx context.Context, cfg *config.Config, path string,
 	for _, r := range refused {
 		a.env.complain(hint(fmt.Errorf("%s: the plan is stale: %s", r.Address, r.Why), "run vbk plan again and review it"))
 	}
-	return a.run(ctx, bound, len(refused)+len(now.Failures))
+	return a.run(ctx, bound, newRunView(a.env, bound), len(refused)+len(now.Failures))
 }
 
 // run executes and ends with the summary; problems counts what failed before.
-func (a application) run(ctx context.Context, p plan.Plan, problems int) error {
-	view := newRunView(a.env, p)
+func (a application) run(ctx context.Context, p plan.Plan, view *runView, problems int) error {
 	b := a.bindings(a.parallel, view.event)
 	b.LockTimeout = a.wait
 	result := executor.Run(ctx, p, b)
-	view.close(result)
-	if result.Failed+problems > 0 || ctx.Err() != nil {
-		return exit(exitFailed)
+	result.Failed += problems
+	view.close(result, ctx.Err() != nil)
+	if problems > 0 || ctx.Err() != nil {
+		return exit(max(view.code, exitFailed))
 	}
-	return nil
+	return exit(view.code)
 }
 
 // ask wants the word yes, as Terraform does.

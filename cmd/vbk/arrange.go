@@ -30,7 +30,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[at])
 	if command == nil {
-		return nil, hint(fmt.Errorf("unknown command %q%s", args[at], didYouMean(args[at], commandNames(app))), "vbk -help lists the commands")
+		return nil, hint(fmt.Errorf("unknown command %q%s", args[at], didYouMean(args[at], "", commandNames(app))), "vbk -help lists the commands")
 	}
 	flags, rest, err := permute(args[at+1:], takesValue(command.Flags), command.Name)
 	if err != nil {
@@ -78,7 +78,11 @@ func flagName(arg string, known map[string]bool, command string) (name string, i
 		if command != "vbk" {
 			command = "vbk " + command
 		}
-		return "", false, hint(fmt.Errorf("unknown flag -%s%s", name, didYouMean(name, names)), "%s -help lists the flags", command)
+		next := command + " -help lists the flags"
+		if name == "chdir" || name == "no-color" {
+			next = "it stands before the command: vbk -" + name + " ... " + strings.TrimPrefix(command, "vbk ")
+		}
+		return "", false, hint(fmt.Errorf("unknown flag -%s%s", name, didYouMean(name, "-", names)), "%s", next)
 	}
 	return name, inline, nil
 }
@@ -104,8 +108,8 @@ func commandNames(app *cli.App) []string {
 }
 
 // didYouMean is `; did you mean "apply"?` for the nearest name, "" if none is
-// near.
-func didYouMean(given string, names []string) string {
+// near; prefix comes before it.
+func didYouMean(given, prefix string, names []string) string {
 	slices.Sort(names)
 	best, distance := "", 3
 	for _, name := range names {
@@ -116,5 +120,5 @@ func didYouMean(given string, names []string) string {
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return fmt.Sprintf("; did you mean %q?", prefix+best)
 }

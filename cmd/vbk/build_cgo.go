@@ -4,3 +4,6 @@ package main
 
 // build says what this build can do.
 const build = "with libvirt and NBD"
+
+// writesQcow2: qcow2 images are written through NBD.
+const writesQcow2 = true

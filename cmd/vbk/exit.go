@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"vbk/executor"
 )
 
 // Exit codes; docs/guarantees.md has the table for users.
@@ -67,9 +69,12 @@ func hintOf(err error) string {
 // codeOf is the one switch from errors to exit codes.
 func codeOf(err error) int {
 	var e *exitError
+	var bug *executor.BugError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &bug):
+		return exitPanic
 	case errors.As(err, &e):
 		return e.code
 	}

@@ -19,8 +19,9 @@ import (
 func (env *environment) initCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "check hosts and scratch space, mark new stores, write a starter configuration",
-		UsageText: "vbk init [-from-host URI]",
-		Flags:     []cli.Flag{&cli.StringFlag{Name: "from-host", Usage: "for the starter: the libvirt `URI` to look at", Value: "qemu:///system"}},
+		UsageText:   "vbk init [-from-host URI]",
+		Description: "Without a configuration it writes a starter, backup.vbk.hcl. With one it marks each new\nstore with vbk.json (nothing else ever does) and looks whether the hosts answer.",
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "from-host", Usage: "for the starter: the libvirt `URI` to look at", Value: "qemu:///system"}},
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -96,7 +97,7 @@ func (env *environment) prepareHost(ctx context.Context, h config.Host) error {
 	if err != nil || !info.IsDir() {
 		return hint(fmt.Errorf("scratch_dir %s is no directory", h.ScratchDir), "mkdir -p %s", h.ScratchDir)
 	}
-	fmt.Fprintf(env.stdout, "host.%s: %s answers, %d domains; scratch files go to %s\n", h.Name, h.URI, len(domains), h.ScratchDir)
+	fmt.Fprintf(env.stdout, "host.%s: %s answers, %s; scratch files go to %s\n", h.Name, h.URI, count(len(domains), "domain"), h.ScratchDir)
 	return nil
 }
 

@@ -30,7 +30,9 @@ func (env *environment) listCommand() *cli.Command {
 					return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
 				}
 			}
-			env.printPoints(cfg, all)
+			if len(all) > 0 || len(problems) == 0 {
+				env.printPoints(cfg, all)
+			}
 			for _, p := range problems {
 				env.complain(p)
 			}
@@ -53,12 +55,8 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 					fmt.Fprintln(table, "POINT\tTIME (UTC)\tKIND\tDISKS\tSTORED\tHELD BY")
 				}
 				points++
-				var disks []string
-				for _, d := range p.Disks {
-					disks = append(disks, d.Target)
-				}
-				fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\n", l.folder.Name, c.Name, p.Sequence, shortTime(p.Start), p.Kind,
-					strings.Join(disks, ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence))
+				fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\n", l.folder.Name, c.Name, p.Sequence, shortTime(p.Start), kindWord(p.Kind),
+					strings.Join(targets(p), ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence))
 			}
 		}
 	}

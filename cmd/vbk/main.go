@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,6 +62,7 @@ type environment struct {
 	color bool
 	dir   string // the directory to work in; -chdir changes it
 	files config.Files
+	bars  atomic.Pointer[bars] // nil while none are on the terminal
 }
 
 // main runs one command line and returns its exit code.
@@ -106,10 +108,10 @@ func (env *environment) interruptible(parent context.Context) (context.Context, 
 		if !ok {
 			return
 		}
-		fmt.Fprintf(env.stderr, "\nvbk: %v: ending jobs cleanly; a second one exits at once\n", s)
+		env.announce(fmt.Sprintf("\nvbk: %v: ending jobs cleanly; a second one exits at once\n", s))
 		cancel(fmt.Errorf("interrupted by signal: %v", s))
 		if _, ok := <-signals; ok {
-			fmt.Fprintln(env.stderr, "vbk: left as they are: running backup jobs, their checkpoints, run folders and files; the next vbk apply cleans them up")
+			env.announce("vbk: left as they are: running backup jobs, their checkpoints, run folders and files; the next vbk apply cleans them up\n")
 			env.exit(exitInterrupted)
 		}
 	}()
@@ -126,7 +128,7 @@ func (env *environment) path(p string) string {
 
 func (env *environment) app() *cli.App {
 	app := &cli.App{
-		Name: "vbk", Usage: "backups of libvirt virtual machines, declared and reconciled",
+		Name: "vbk", Usage: "Backups of libvirt virtual machines, declared and reconciled",
 		UsageText: "vbk [-chdir DIR] [-no-color] COMMAND [FLAGS] [ARGUMENTS]",
 		Writer:    env.stdout, ErrWriter: env.stderr,
 		HideHelpCommand: true, HideVersion: true, DisableSliceFlagSeparator: true,
@@ -138,6 +140,9 @@ func (env *environment) app() *cli.App {
 		},
 		Before: func(c *cli.Context) error {
 			env.dir = env.path(c.String("chdir"))
+			if info, err := os.Stat(env.dir); err != nil || !info.IsDir() {
+				return fmt.Errorf("flag -chdir: %s is no directory", c.String("chdir"))
+			}
 			env.color = env.terminal && !c.Bool("no-color") && env.getenv("NO_COLOR") == ""
 			return nil
 		},
@@ -147,6 +152,7 @@ func (env *environment) app() *cli.App {
 		command.OnUsageError = usageError
 		command.HideHelpCommand = true
 	}
+	setHelp(app)
 	return app
 }
 

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"vbk/config"
 	"vbk/plan"
 )
+
+const addresses = `ADDR is a block or one of its machines: domain.web or 'domain.web["local/web01"]'.`
 
 // planFlags choose what is planned; plan and apply have them.
 func planFlags() []cli.Flag {
@@ -33,13 +36,17 @@ func planOptions(c *cli.Context) plan.Options {
 func (env *environment) planCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "show what apply would do, and why; changes nothing",
-		UsageText: "vbk plan [-out FILE] [-detailed-exitcode] [-target ADDR] [-exclude ADDR] [-full ADDR] [-allow-prune ADDR] [-no-prune]",
+		UsageText:   "vbk plan [-out FILE] [FLAGS]",
+		Description: addresses,
 		Flags: append(planFlags(),
 			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE` for vbk apply FILE"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit 2 if there are changes"}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
+			}
+			if isConfiguration(c.String("out")) {
+				return fmt.Errorf("flag -out: %s is the name of a configuration", c.String("out"))
 			}
 			cfg, err := env.load()
 			if err != nil {
@@ -115,14 +122,24 @@ func savePlan(path string, p plan.Plan) error {
 	return nil
 }
 
-func readPlan(path string) (plan.Plan, error) {
-	text, err := os.ReadFile(path)
+// isConfiguration keeps a plan from being written over a configuration, or a
+// configuration from being read as one.
+func isConfiguration(name string) bool {
+	return strings.HasSuffix(name, ".vbk.hcl") || strings.HasSuffix(name, ".vbk.json")
+}
+
+// readPlan takes the name as it was typed, for the hint.
+func (env *environment) readPlan(name string) (plan.Plan, error) {
+	if isConfiguration(name) {
+		return plan.Plan{}, hint(fmt.Errorf("%s is a configuration, not a saved plan", name), "vbk plan -out FILE saves a plan; -chdir names the directory of the configuration")
+	}
+	text, err := os.ReadFile(env.path(name))
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
 	}
 	p, err := plan.Decode(text)
 	if err != nil {
-		return plan.Plan{}, hint(fmt.Errorf("%s: %w", path, err), "make it again: vbk plan -out %s", path)
+		return plan.Plan{}, hint(fmt.Errorf("%s: %w", name, err), "make it again: vbk plan -out %s", name)
 	}
 	return p, nil
 }
@@ -134,7 +151,7 @@ func (env *environment) showCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return fmt.Errorf("vbk show needs one plan file")
 			}
-			p, err := readPlan(env.path(c.Args().First()))
+			p, err := env.readPlan(c.Args().First())
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,8 @@ import (
 	"vbk/store"
 )
 
+const points = "POINT is DOMAIN@latest, DOMAIN@TIME (that or the next older point) or DOMAIN@CHAIN.N, as\nvbk list prints it."
+
 // address is a point as it is typed: web01@latest, web01@CHAIN.SEQ or
 // web01@2026-11-22T12:00.
 type address struct{ domain, when string }
@@ -39,6 +41,15 @@ type found struct {
 
 func (f found) String() string {
 	return fmt.Sprintf("%s@%s.%d", f.folder.Name, f.chain.Name, f.point.Sequence)
+}
+
+// targets are the disks of a point.
+func targets(p store.Point) []string {
+	var all []string
+	for _, d := range p.Disks {
+		all = append(all, d.Target)
+	}
+	return all
 }
 
 // folders surveys the stores of a configuration. A store that does not answer
@@ -94,50 +105,69 @@ func (w *world) find(ctx context.Context, cfg *config.Config, text string) (foun
 		}
 		return found{}, hint(fmt.Errorf("%q has several folders: %s", a.domain, strings.Join(names, ", ")), "name the folder instead of the domain, such as %s@%s", some[0].folder.Folder, a.when)
 	}
-	chain, point, err := pick(some[0].folder, a.when, cfg.TimeZone)
+	chain, point, newer, err := pick(some[0].folder, a.when, cfg.TimeZone)
 	if err != nil {
 		return found{}, hint(fmt.Errorf("%s: %w", a.domain, err), "vbk list %s shows the points", a.domain)
 	}
-	return found{some[0], chain, point}, nil
+	f := found{some[0], chain, point}
+	if newer > 0 {
+		w.env.complain(hint(fmt.Errorf("warning: %s is older than what %s means: %s, damaged", f, text, count(newer, "newer point")),
+			"vbk verify %s tells what is lost", a.domain))
+	}
+	return f, nil
 }
 
-// pick finds the point of a folder that "when" means.
-func pick(d store.Domain, when string, zone *time.Location) (store.Chain, store.Point, error) {
+// pick finds the point of a folder that "when" means, and how many damaged ones
+// it has passed over.
+func pick(d store.Domain, when string, zone *time.Location) (chain store.Chain, point store.Point, damaged int, err error) {
 	if name, sequence, ok := chainPoint(when); ok {
 		for _, c := range d.Chains {
 			for _, p := range c.Manifest.Points {
 				if c.Name == name && p.Sequence == sequence {
-					return c, p, nil
+					return c, p, 0, nil
 				}
 			}
 		}
-		return store.Chain{}, store.Point{}, fmt.Errorf("no point %s", when)
+		return chain, point, 0, fmt.Errorf("no point %s", when)
 	}
 	limit := time.Time{}
 	if when != "latest" {
 		var err error
 		if limit, err = parseTime(when, zone); err != nil {
-			return store.Chain{}, store.Point{}, err
+			return chain, point, 0, err
 		}
 	}
 	return newest(d, limit)
 }
 
-// newest is the newest sound point, at or before limit if that is set.
-func newest(d store.Domain, limit time.Time) (chain store.Chain, point store.Point, err error) {
+// newest is the newest sound point, at or before limit if that is set, and how
+// many points are newer and damaged.
+func newest(d store.Domain, limit time.Time) (chain store.Chain, point store.Point, damaged int, err error) {
+	var unsound []time.Time
 	ok := false
 	for _, c := range d.Chains {
 		for _, p := range c.Manifest.Points {
-			late := !limit.IsZero() && p.Start.After(limit)
-			if !late && c.Sound(p.Sequence) && (!ok || !p.Start.Before(point.Start)) {
+			switch {
+			case !limit.IsZero() && p.Start.After(limit):
+			case !c.Sound(p.Sequence):
+				unsound = append(unsound, p.Start)
+			case !ok || !p.Start.Before(point.Start):
 				chain, point, ok = c, p, true
 			}
 		}
 	}
-	if !ok {
-		return chain, point, errors.New("no sound point, or none so old")
+	if !ok && limit.IsZero() {
+		return chain, point, 0, errors.New("no sound point")
 	}
-	return chain, point, nil
+	if !ok {
+		return chain, point, 0, fmt.Errorf("no sound point of %s UTC or before", shortTime(limit))
+	}
+	for _, t := range unsound {
+		if t.After(point.Start) {
+			damaged++
+		}
+	}
+	return chain, point, damaged, nil
 }
 
 func chainPoint(when string) (chain string, sequence int, ok bool) {

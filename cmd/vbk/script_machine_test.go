@@ -27,6 +27,7 @@ type twin struct {
 }
 
 func (th *theatre) openHost(_ context.Context, uri string, _ bool) (hypervisor, error) {
+	th.surveyed()
 	h := th.hosts[uri]
 	if h == nil || h.down {
 		return nil, fmt.Errorf("connect to %s: connection refused", uri)
@@ -93,6 +94,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME start | stop | kill | undefine
 //	machine NAME break-bitmap TARGET                of its newest checkpoint
 //	machine NAME foreign-job | end-foreign-job
+//	machine NAME bug | no-bug                       vbk panics when it begins a job
 //	machine NAME remember AS                        for cmp-disk
 //	machine NAME state                              prints checkpoints and job
 //	machine host down | up
@@ -158,6 +160,16 @@ func (m machine) do(verb string, args []string) {
 		m.ForeignJob(m.uuid, virt.Job{Operation: "block copy"})
 	case "end-foreign-job":
 		m.ForeignJob(m.uuid, virt.Job{})
+	case "bug":
+		bug := m.uuid
+		m.Before = func(op, uuid string) error {
+			if uuid == bug && op == "BeginBackup" {
+				panic("a bug")
+			}
+			return nil
+		}
+	case "no-bug":
+		m.Before = nil
 	case "remember":
 		for _, d := range m.survey().Disks {
 			m.th.pictures[args[0]+" "+m.name+" "+d.Target] = m.Content(m.uuid, d.Target)
@@ -170,7 +182,8 @@ func (m machine) do(verb string, args []string) {
 }
 
 func (m machine) define(args []string) {
-	m.uuids[m.name] = fmt.Sprintf("00000000-0000-4000-8000-%012d", len(m.uuids)+1)
+	m.th.defined++
+	m.uuids[m.name] = fmt.Sprintf("%08d-0000-4000-8000-000000000000", m.th.defined)
 	def := virt.Domain{Name: m.name, UUID: m.uuids[m.name], ProcessUID: -1, ProcessGID: -1}
 	content := map[string][]byte{}
 	for _, a := range args {
@@ -190,6 +203,7 @@ func (m machine) survey() virt.Domain {
 
 func (m machine) state() {
 	d := m.survey()
+	fmt.Fprint(m.ts.Stdout()) // replaces what was there
 	for _, c := range d.Checkpoints {
 		fmt.Fprintf(m.ts.Stdout(), "checkpoint %s\n", c.Name)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -32,28 +33,43 @@ func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
 //	terminal 80            stdout is a terminal of so many columns; 0: none
 //	start vbk ARGS...      runs until the first byte of a disk is asked for
 //	interrupt              sends what start began a SIGINT, in effect
+//	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
 //
 // In *.vbk.hcl files $WORK is replaced. Paths of flip, truncate and so on may
 // be patterns that match one file.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(inTurn{t}, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") == "1",
 		Setup:              setUp,
+		Condition:          mayMount,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "terminal": useTerminal,
 			"start": start, "interrupt": interrupt, "finish": finish,
 			"machine": machineCommand, "cmp-disk": compareDisk,
-			"flip": flip, "truncate": truncate, "replace": replaceText, "tmpfs": mountTmpfs, "read-only": makeReadOnly, "only-root": onlyRoot,
+			"flip": flip, "truncate": truncate, "replace": replaceText,
+			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill,
 		},
 	})
+}
+
+// inTurn runs scripts one after the other: the command line's library keeps
+// its help flag in a variable of the package.
+type inTurn struct{ *testing.T }
+
+func (t inTurn) Parallel()     {}
+func (t inTurn) Verbose() bool { return testing.Verbose() }
+
+func (t inTurn) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(inTurn{t}) })
 }
 
 // theatre is what the commands of one script share.
 type theatre struct {
 	hosts    map[string]*twin // by URI
+	defined  int              // machines
 	now      time.Time
 	random   *dice
 	stdin    string
@@ -61,13 +77,14 @@ type theatre struct {
 	stage    chan struct{} // closed when reads of disks may go on; nil: they may
 	waiting  chan struct{} // gets one value when a read waits
 	running  *play
+	surveys  int               // until the stage is opened
 	pictures map[string][]byte // disks as machine remember saw them
 }
 
-func of(ts *testscript.TestScript) *theatre { return ts.Value(theatre{}).(*theatre) }
+func of(ts *testscript.TestScript) *theatre { return ts.Value("theatre").(*theatre) }
 
 func setUp(e *testscript.Env) error {
-	e.Values[theatre{}] = &theatre{
+	e.Values["theatre"] = &theatre{
 		hosts: map[string]*twin{}, pictures: map[string][]byte{},
 		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 		random: &dice{source: rand.NewChaCha8([32]byte{})}, // the same names in every run
@@ -155,7 +172,7 @@ func useTerminal(ts *testscript.TestScript, _ bool, args []string) {
 // play is a vbk that runs beside the script.
 type play struct {
 	stdout, stderr bytes.Buffer
-	cancel         context.CancelFunc
+	cancel         context.CancelCauseFunc
 	code           chan int
 }
 
@@ -169,8 +186,8 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	p := &play{code: make(chan int, 1)}
 	env.stdout, env.stderr = &p.stdout, &p.stderr
 	var ctx context.Context
-	ctx, p.cancel = context.WithCancel(context.Background())
-	ts.Defer(p.cancel)
+	ctx, p.cancel = context.WithCancelCause(context.Background())
+	ts.Defer(func() { p.cancel(nil) })
 	th.running = p
 	go func() { p.code <- env.main(ctx, args) }()
 	select {
@@ -180,7 +197,25 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func interrupt(ts *testscript.TestScript, _ bool, _ []string) { of(ts).running.cancel() }
+func interrupt(ts *testscript.TestScript, _ bool, _ []string) {
+	of(ts).running.cancel(errors.New("interrupted by signal"))
+}
+
+func resume(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(strings.Join(args, " "))
+	ts.Check(err)
+	of(ts).surveys = n
+}
+
+// surveyed opens the stage as resume said; surveys is -1 from then on.
+func (th *theatre) surveyed() {
+	if th.surveys > 0 {
+		if th.surveys--; th.surveys == 0 {
+			th.surveys = -1
+			close(th.stage)
+		}
+	}
+}
 
 func finish(ts *testscript.TestScript, neg bool, args []string) {
 	th := of(ts)
@@ -188,9 +223,11 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || p == nil {
 		ts.Fatalf("usage: finish CODE, after start")
 	}
-	close(th.stage)
+	if th.surveys >= 0 {
+		close(th.stage)
+	}
 	code := <-p.code
-	th.stage, th.running = nil, nil
+	th.stage, th.running, th.surveys = nil, nil, 0
 	_, err := p.stdout.WriteTo(ts.Stdout())
 	ts.Check(err)
 	_, err = p.stderr.WriteTo(ts.Stderr())

@@ -17,8 +17,8 @@ func (env *environment) validateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(env.stdout, "Success! The configuration is valid: %d domain blocks, %d stores, %d hosts.\n",
-				len(cfg.Domains), len(cfg.Stores), len(cfg.Hosts))
+			fmt.Fprintf(env.stdout, "Success! The configuration is valid: %s, %s, %s.\n",
+				count(len(cfg.Domains), "domain block"), count(len(cfg.Stores), "store"), count(len(cfg.Hosts), "host"))
 			return nil
 		},
 	}

@@ -14,8 +14,9 @@ import (
 func (env *environment) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "check stores: structure, or with -read-data every byte", ArgsUsage: "[POINT|DOMAIN...]",
-		UsageText: "vbk verify [-read-data] [POINT|DOMAIN...]",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
+		UsageText:   "vbk verify [-read-data] [POINT|DOMAIN...]",
+		Description: "It checks the whole folder of each machine; without arguments, of all.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
 		Action: func(c *cli.Context) error {
 			cfg, err := env.load()
 			if err != nil {
@@ -85,10 +86,11 @@ func (w *world) verify(c *cli.Context, folders []located) error {
 		how = "every byte read"
 	}
 	if lost+notes > 0 {
-		fmt.Fprintf(w.env.stdout, "\n%d points in %d folders, %s: %d findings that lose points, %d others.\n", points, len(folders), how, lost, notes)
+		fmt.Fprintf(w.env.stdout, "\n%s of %s, %s: not sound. Findings that cost points: %d, others: %d.\n",
+			count(points, "point"), count(len(folders), "domain"), how, lost, notes)
 		return exit(exitUnsound)
 	}
-	fmt.Fprintf(w.env.stdout, "%d points in %d folders, %s: all is sound.\n", points, len(folders), how)
+	fmt.Fprintf(w.env.stdout, "%s of %s, %s: all is sound.\n", count(points, "point"), count(len(folders), "domain"), how)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -13,10 +12,10 @@ import (
 // showPlan prints a plan as docs describe: actions with their reasons, the
 // sums, and what will not happen and why.
 func (env *environment) showPlan(p plan.Plan) {
-	v := planView{out: env.stdout, paint: painter(env.color)}
+	v := planView{env: env, paint: painter(env.color)}
 	switch {
 	case p.Empty() && p.Failed():
-		v.printf("Nothing can be done: see the errors below.\n")
+		v.printf("No actions, but not everything could be planned: see the errors.\n")
 	case p.Empty():
 		v.printf("%s\n", v.bold("No changes. What exists is what the configuration asks for."))
 	default:
@@ -31,11 +30,11 @@ func (env *environment) showPlan(p plan.Plan) {
 }
 
 type planView struct {
-	out io.Writer
+	env *environment
 	paint
 }
 
-func (v planView) printf(format string, args ...any) { fmt.Fprintf(v.out, format, args...) }
+func (v planView) printf(format string, args ...any) { fmt.Fprintf(v.env.stdout, format, args...) }
 
 func (v planView) instance(i plan.Instance) {
 	if len(i.Actions) == 0 {
@@ -46,18 +45,21 @@ func (v planView) instance(i plan.Instance) {
 	for _, a := range i.Actions {
 		switch a.Kind {
 		case plan.KindCleanup:
-			v.printf("  %s cleanup  %s\n", v.yellow("~"), describeCleanup(*a.Cleanup))
+			v.printf("  %s cleanup   %s\n", v.yellow("~"), a.Reason)
+			for _, step := range cleanupSteps(*a.Cleanup) {
+				v.printf("      %s\n", step)
+			}
 		case plan.KindBackup:
 			v.backup(i, *a.Backup)
 		case plan.KindPrune:
-			v.printf("  %s %d points of chain %s (%s)   %s%s\n", v.red("-"), a.Prune.Points, a.Prune.Chain, plan.Bytes(a.Prune.Stored), a.Reason, waits(a.Prune))
+			v.printf("  %s %s of chain %s (%s)   %s\n%s", v.red("-"), count(a.Prune.Points, "point"), a.Prune.Chain, plan.Bytes(a.Prune.Stored), a.Reason, waits(a.Prune))
 		}
 	}
 }
 
 func waits(p *plan.Prune) string {
 	if p.After {
-		return ", once the new point is durable"
+		return "      deleted once the new point is durable\n"
 	}
 	return ""
 }
@@ -87,11 +89,7 @@ func article(b plan.Backup) string {
 }
 
 func (v planView) backup(i plan.Instance, b plan.Backup) {
-	kind := "full"
-	if b.Kind == store.Increment {
-		kind = "incremental"
-	}
-	v.printf("  %s point  %-12s %-12s %s\n", v.green("+"), kind, estimate(b), i.Want.Store.Address())
+	v.printf("  %s point  %-11s  %-14s  %s\n", v.green("+"), kindWord(b.Kind), estimate(b), i.Want.Store.Address())
 	for _, d := range b.Disks {
 		if d.Base && b.Kind == store.Increment {
 			v.printf("      disk %s is read whole: %s\n", d.Target, d.Reason)
@@ -106,7 +104,7 @@ func estimate(b plan.Backup) string {
 	return "~" + plan.Bytes(b.Estimate)
 }
 
-func describeCleanup(c plan.Cleanup) string {
+func cleanupSteps(c plan.Cleanup) []string {
 	var parts []string
 	if c.Job != "" {
 		parts = append(parts, "ends backup job "+c.Job)
@@ -118,18 +116,16 @@ func describeCleanup(c plan.Cleanup) string {
 		parts = append(parts, "removes run folder "+c.RunFolder)
 	}
 	if n := len(c.Files); n > 0 {
-		parts = append(parts, fmt.Sprintf("deletes %d files that no point names", n))
+		parts = append(parts, fmt.Sprintf("deletes %s that no point names", count(n, "file")))
 	}
-	if len(parts) == 0 {
-		return "clears the record of the attempt"
-	}
-	return strings.Join(parts, "\n             ")
+	return parts
 }
 
 // sums counts as Terraform does; GitLab's and other readers expect the line.
 func (v planView) sums(p plan.Plan) {
 	var add, change, destroy, full, increments int
 	var read, freed int64
+	worst := store.Increment
 	for _, i := range p.Instances {
 		for _, a := range i.Actions {
 			switch a.Kind {
@@ -140,6 +136,7 @@ func (v planView) sums(p plan.Plan) {
 				read += a.Backup.Estimate
 				if a.Backup.Kind == store.Full {
 					full++
+					worst = store.Full
 				} else {
 					increments++
 				}
@@ -151,7 +148,7 @@ func (v planView) sums(p plan.Plan) {
 	}
 	v.printf("\n%s %d to add, %d to change, %d to destroy.\n", v.bold("Plan:"), add, change, destroy)
 	if add > 0 {
-		v.printf("Backups: %d full, %d incremental (~%s to read).", full, increments, plan.Bytes(read))
+		v.printf("Backups: %d full, %d incremental (%s to read).", full, increments, estimate(plan.Backup{Kind: worst, Estimate: read}))
 	}
 	if destroy > 0 {
 		v.printf(" Frees %s.", plan.Bytes(freed))
@@ -189,13 +186,13 @@ func (v planView) notes(p plan.Plan) {
 		v.printf("Not backed up: %s: no block claims them.\n", strings.Join(p.Unclaimed, ", "))
 	}
 	if len(p.LeftOut) > 0 {
-		v.printf("Left out by -target or -exclude: %d instances.\n", len(p.LeftOut))
+		v.printf("Left out by -target or -exclude: %s.\n", count(len(p.LeftOut), "instance"))
 	}
 	for _, d := range p.Departed {
-		v.printf("Departed: %s/%s (%s): %s; %d points kept, the newest of %s.\n", d.Store, d.Folder, d.Domain, d.Why, d.Points, shortTime(d.Newest))
+		v.printf("Departed: %s/%s (%s): %s; %s kept, the newest of %s.\n", d.Store, d.Folder, d.Domain, d.Why, count(d.Points, "point"), shortTime(d.Newest))
 	}
 	if p.Others > 0 {
-		v.printf("Not visible here: %d chains of other configurations on the same stores.\n", p.Others)
+		v.printf("Not visible here: %s of other configurations on the same stores.\n", count(p.Others, "chain"))
 	}
 }
 
@@ -203,21 +200,32 @@ func (v planView) problems(p plan.Plan) {
 	for _, w := range p.Warnings {
 		v.printf("\n%s %s\n", v.yellow("Warning:"), w)
 	}
+	told := map[string]bool{}
 	for _, f := range p.Failures {
-		v.failure(f.Object, f.Error, f.Hint)
+		told[f.Object+": "+f.Error] = true // the error of each of its instances, too
+		v.env.complain(hint(fmt.Errorf("%s: %s", f.Object, f.Error), "%s", f.Hint))
 	}
 	for _, i := range p.Instances {
-		if i.Error != "" {
-			v.failure(i.Want.Address, i.Error, i.Hint)
+		if i.Error != "" && !told[i.Error] {
+			v.env.complain(hint(fmt.Errorf("%s: %s", i.Want.Address, i.Error), "%s", i.Hint))
 		}
 	}
 }
 
-func (v planView) failure(object, problem, hint string) {
-	v.printf("\n%s %s: %s\n", v.red("Error:"), object, problem)
-	if hint != "" {
-		v.printf("  hint: %s\n", hint)
+// count is "1 point", "2 points".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// kindWord names a kind of point to people.
+func kindWord(k store.Kind) string {
+	if k == store.Increment {
+		return "incremental"
+	}
+	return string(k)
 }
 
 func shortTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }

@@ -8,9 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-
 	"vbk/executor"
 	"vbk/plan"
 )
@@ -24,17 +21,30 @@ type runView struct {
 	env    *environment
 	paint  paint
 	mu     sync.Mutex
-	bars   *mpb.Progress // nil without a terminal
-	shown  map[string]*mpb.Bar
+	bars   *bars                // nil without a terminal
 	last   map[string]time.Time // of the line of an instance
 	begun  map[string]time.Time
 	points []executor.Event
+	failed []executor.Event  // told after the bars
+	code   int               // exitPanic if a failure is a bug of ours
+	names  map[string]string // of domains, by the address of their instance
+	known  map[string]string // errors of instances that the plan has told already
 }
 
-func newRunView(env *environment, _ plan.Plan) *runView {
-	v := &runView{env: env, paint: painter(env.color), shown: map[string]*mpb.Bar{}, last: map[string]time.Time{}, begun: map[string]time.Time{}}
-	if env.terminal {
-		v.bars = mpb.New(mpb.WithOutput(env.stdout), mpb.WithWidth(min(env.width, 100)))
+func newRunView(env *environment, p plan.Plan) *runView {
+	v := &runView{env: env, paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
+		names: map[string]string{}, known: map[string]string{}}
+	var backups, bytes int64
+	for _, i := range p.Instances {
+		v.names[i.Want.Address] = i.Want.Domain
+		if b := i.Backup(); b != nil {
+			backups++
+			bytes += b.Estimate
+		}
+	}
+	v.bars = env.newBars()
+	if v.bars != nil && backups > 1 {
+		v.bars.total = &bar{label: "total", total: bytes, begun: env.now()}
 	}
 	return v
 }
@@ -50,50 +60,58 @@ func (v *runView) event(e executor.Event) {
 	case executor.Progress:
 		v.progress(e)
 	case executor.Done:
-		v.endBar(e.Address, true)
+		v.endBar(e.Address)
 		if e.Point != nil {
 			v.points = append(v.points, e)
 		}
 		v.line("%s: %s", e.Address, v.paint.green(describeDone(e)))
+		if e.Why != "" {
+			v.line("%s: %s", e.Address, v.paint.yellow(e.Why))
+		}
 	case executor.Skipped:
 		v.line("%s: nothing to do: %s", e.Address, e.Why)
 	case executor.Failed:
-		v.endBar(e.Address, false)
+		v.endBar(e.Address)
 		v.fail(e)
 	}
 }
 
 // line prints above the bars.
 func (v *runView) line(format string, args ...any) {
-	var out io.Writer = v.env.stdout
+	text := fmt.Sprintf(format+"\n", args...)
 	if v.bars != nil {
-		out = v.bars
-	}
-	fmt.Fprintf(out, format+"\n", args...)
-}
-
-func (v *runView) fail(e executor.Event) {
-	if v.bars != nil {
-		v.line("%s %s: %v", v.paint.red("Error:"), e.Address, e.Err)
-		if e.Hint != "" {
-			v.line("  hint: %s", e.Hint)
-		}
+		v.bars.print(text)
 		return
 	}
+	fmt.Fprint(v.env.stdout, text)
+}
+
+func (v *runView) endBar(address string) {
+	if v.bars != nil {
+		v.bars.end(address)
+	}
+}
+
+// fail tells at once, or after the bars, which errors would tear apart.
+func (v *runView) fail(e executor.Event) {
+	v.code = max(v.code, codeOf(failWith(exitFailed, e.Err)))
+	switch {
+	case e.Err.Error() == v.known[e.Address]:
+	case v.bars != nil:
+		v.line("%s: %s", e.Address, v.paint.red("failed"))
+		v.failed = append(v.failed, e)
+	default:
+		v.complain(e)
+	}
+}
+
+func (v *runView) complain(e executor.Event) {
 	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", e.Hint))
 }
 
 func (v *runView) progress(e executor.Event) {
 	if v.bars != nil {
-		bar := v.shown[e.Address]
-		if bar == nil {
-			bar = v.newBar(e)
-			v.shown[e.Address] = bar
-		}
-		if e.Done > e.Total {
-			bar.SetTotal(e.Done, false)
-		}
-		bar.SetCurrent(e.Done)
+		v.bars.set(e.Address, v.names[e.Address]+" "+e.Disk, e.Done, e.Total)
 		return
 	}
 	now := v.env.now()
@@ -105,45 +123,32 @@ func (v *runView) progress(e executor.Event) {
 	v.line("%s: %s of ~%s, disk %s, %s/s", e.Address, plan.Bytes(e.Done), plan.Bytes(max(e.Total, e.Done)), e.Disk, plan.Bytes(int64(rate)))
 }
 
-func (v *runView) newBar(e executor.Event) *mpb.Bar {
-	return v.bars.AddBar(max(e.Total, 1),
-		mpb.PrependDecorators(decor.Name(e.Address+" ")),
-		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.Name(" "),
-			decor.EwmaSpeed(decor.SizeB1024(0), "% .1f", 30), decor.Name(" "), decor.AverageETA(decor.ET_STYLE_MMSS)))
-}
-
-func (v *runView) endBar(address string, complete bool) {
-	if bar := v.shown[address]; bar != nil {
-		if complete {
-			bar.SetTotal(-1, true)
-		} else {
-			bar.Abort(false)
-		}
-		delete(v.shown, address)
-	}
-}
-
-// close prints the table of what was made, and the sum.
-func (v *runView) close(r executor.Result) {
-	if v.bars != nil {
-		for address := range v.shown {
-			v.endBar(address, false)
-		}
-		v.bars.Wait()
-	}
+// close prints the table of what was made, what failed, and the sum.
+func (v *runView) close(r executor.Result, interrupted bool) {
+	v.env.endBars()
 	if len(v.points) > 0 {
 		slices.SortFunc(v.points, func(a, b executor.Event) int {
 			return slices.Compare([]string{a.Address}, []string{b.Address})
 		})
 		fmt.Fprintln(v.env.stdout)
 		table := tabwriter.NewWriter(v.env.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "INSTANCE\tPOINT\tKIND\tREAD\tSTORED\tRATIO\tTIME\tRATE")
+		fmt.Fprintln(table, "POINT\tKIND\tREAD\tSTORED\tRATIO\tTIME\tRATE")
 		for _, e := range v.points {
 			v.row(table, e)
 		}
 		_ = table.Flush() // writes to stdout, as everything here
 	}
-	fmt.Fprintf(v.env.stdout, "\nApply complete: %d done, %d skipped, %d failed.\n", r.Done, r.Skipped, r.Failed)
+	for _, e := range v.failed {
+		v.complain(e)
+	}
+	how := "complete"
+	switch {
+	case interrupted:
+		how = "interrupted"
+	case r.Failed > 0:
+		how = "incomplete"
+	}
+	fmt.Fprintf(v.env.stdout, "\n%s %d done, %d skipped, %d failed.\n", v.paint.bold("Apply "+how+":"), r.Done, r.Skipped, r.Failed)
 }
 
 func (v *runView) row(table io.Writer, e executor.Event) {
@@ -157,7 +162,7 @@ func (v *runView) row(table io.Writer, e executor.Event) {
 		ratio = fmt.Sprintf("%.1f", float64(read)/float64(stored))
 	}
 	rate := plan.Bytes(int64(float64(read)/max(took.Seconds(), 0.001))) + "/s"
-	fmt.Fprintf(table, "%s\t%s.%d\t%s\t%s\t%s\t%s\t%.1fs\t%s\n", e.Address, e.Chain, e.Point.Sequence, e.Point.Kind,
+	fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%.1fs\t%s\n", v.names[e.Address], e.Chain, e.Point.Sequence, kindWord(e.Point.Kind),
 		plan.Bytes(read), plan.Bytes(stored), ratio, took.Seconds(), rate)
 }
 
@@ -166,7 +171,7 @@ func describeAction(a plan.Action) string {
 	case plan.KindBackup:
 		return "making " + a.Backup.String() + "..."
 	case plan.KindPrune:
-		return fmt.Sprintf("releasing chain %s (%d points)...", a.Prune.Chain, a.Prune.Points)
+		return fmt.Sprintf("releasing chain %s (%s)...", a.Prune.Chain, count(a.Prune.Points, "point"))
 	}
 	return string(a.Kind) + "..."
 }

@@ -66,7 +66,7 @@ func (w *world) openers() plan.Openers {
 func (w *world) openStore(s config.Store) (*local.Store, error) {
 	opened, err := local.Open(s.Path)
 	if errors.Is(err, store.ErrNotMarked) || errors.Is(err, os.ErrNotExist) {
-		return nil, hint(err, "vbk init makes %s a store", s.Path)
+		return nil, hint(err, "is its file system mounted? vbk init makes %s a new, empty store", s.Path)
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,391 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"vbk/executor"
+	"vbk/plan"
+	"vbk/store"
+	"vbk/store/storetest"
+)
+
+// scenario is a run that a test interrupts.
+type scenario struct {
+	o      plan.Options
+	kinds  string // of the points when all is well again
+	change func(*world)
+}
+
+// scenarios are an increment, a new chain that makes the old one go, and the
+// very first point.
+var scenarios = map[string]scenario{
+	"increment": {kinds: "full inc inc", change: func(*world) {}},
+	"new chain": {kinds: "full", o: plan.Options{Full: []string{"domain.all"}}, change: func(w *world) {
+		one := 1
+		w.policy().Retention.KeepLast = &one
+	}},
+}
+
+// prepare brings a world to the moment before the run that is interrupted.
+func (s scenario) prepare(t *testing.T) *world {
+	w := newWorld(t, t.TempDir(), 3)
+	w.policy().Compression.Codec = "none" // for speed
+	w.define(map[string]int64{"vda": 200<<10 + 512, "vdb": 70 << 10})
+	w.addForeign()
+	for range 2 {
+		if r := w.apply(plan.Options{}); r.Failed > 0 {
+			t.Fatalf("%v", w.failure())
+		}
+		w.nextDay()
+	}
+	s.change(w)
+	return w
+}
+
+// recovered applies again, with everything fresh, until all is as if nothing had
+// happened; once must be enough.
+func (s scenario) recovered(w *world, known []located) {
+	w.t.Helper()
+	w.step, w.bind, w.dial = nil, nil, nil
+	w.listed(known)
+	o := plan.Options{}
+	if w.kinds() != s.kinds {
+		o = s.o
+	}
+	w.succeed(o)
+	w.wantKinds(s.kinds)
+	w.nextDay()
+	w.succeed(plan.Options{})
+	if !w.hasCheckpoint(foreign) {
+		w.t.Errorf("the foreign checkpoint is gone")
+	}
+}
+
+// listed wants the points in known to be listed, unless they may have gone.
+func (w *world) listed(known []located) {
+	w.t.Helper()
+	there := map[string]bool{}
+	for _, l := range w.points() {
+		there[l.chain+l.point.Attempt] = true
+	}
+	for _, l := range known {
+		if !there[l.chain+l.point.Attempt] {
+			w.t.Errorf("point %s.%d was committed and is gone", l.chain, l.point.Sequence)
+		}
+	}
+}
+
+// done lists the points that the last run said it had made.
+func (w *world) done() []located {
+	var all []located
+	for _, e := range w.events {
+		if e.Kind == executor.Done && e.Point != nil {
+			all = append(all, located{chain: e.Chain, point: *e.Point})
+		}
+	}
+	return all
+}
+
+// TestCrash dies at every effect on store, hypervisor and exports, with and
+// without that effect, by a kill and by a power failure, and goes on.
+func TestCrash(t *testing.T) {
+	fates := map[string]func(*storetest.Disk) *storetest.Disk{
+		"killed":     (*storetest.Disk).KillProcess,
+		"power lost": func(d *storetest.Disk) *storetest.Disk { return d.Crash(storetest.Lose) },
+	}
+	for name, s := range scenarios {
+		for fate, crash := range fates {
+			t.Run(name+", "+fate, func(t *testing.T) {
+				t.Parallel()
+				n := 1
+				for ; s.dies(t, n, crash); n++ {
+				}
+				if n < 40 {
+					t.Errorf("only %d effects were seen", n)
+				}
+			})
+		}
+	}
+}
+
+// dies says whether there was an effect number n.
+func (s scenario) dies(t *testing.T, n int, crash func(*storetest.Disk) *storetest.Disk) bool {
+	w := s.prepare(t)
+	before := w.points()
+	p := w.plan(s.o)
+	faults := &storetest.Faults{FS: w.disk, At: n, Die: true, Done: n%2 == 0}
+	w.fs, w.step = faults, func(op string) error { return dead(faults, op) }
+	r := w.run(context.Background(), p)
+	if !faults.Fired() {
+		if r.Failed > 0 {
+			t.Fatalf("without a fault: %v", w.failure())
+		}
+		return false
+	}
+	known := w.done()
+	if name := s.kinds; name != "full" { // where nothing is pruned, nothing may go
+		known = append(known, before...)
+	}
+	w.disk = crash(w.disk)
+	w.fs = w.disk
+	s.recovered(w, known)
+	if t.Failed() {
+		t.Fatalf("after a death at effect %d", n)
+	}
+	return true
+}
+
+// dead counts what is asked of the hypervisor among the effects on the store,
+// so that a process can die between any two of them.
+func dead(faults *storetest.Faults, op string) error {
+	if op == "Domain" {
+		_, err := faults.Stat(".")
+		return err
+	}
+	if err := faults.Remove("nothing"); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// TestFault lets every effect on the store fail once, as a full or failing disk
+// does. The guest never pays for it, and what is said to be done is done.
+func TestFault(t *testing.T) {
+	for name, s := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; s.fails(t, n); n++ {
+			}
+		})
+	}
+}
+
+func (s scenario) fails(t *testing.T, n int) bool {
+	w := s.prepare(t)
+	old := w.head()
+	p := w.plan(s.o)
+	faults := &storetest.Faults{FS: w.disk, At: n, Err: syscall.ENOSPC, Half: true}
+	w.fs = faults
+	r := w.run(context.Background(), p)
+	if !faults.Fired() {
+		return false
+	}
+	w.noJob()
+	known := w.done()
+	err := w.failure()
+	if r.Failed > 0 && !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("failed by %v", err)
+	}
+	if errors.Is(err, store.ErrUncertain) && len(known) == 0 {
+		w.uncertain(old)
+		w.disk = w.disk.Crash(storetest.Lose)
+	}
+	w.disk.KillProcess()
+	w.fs = w.disk
+	s.recovered(w, known)
+	if t.Failed() {
+		t.Fatalf("after a fault at effect %d: %v", n, err)
+	}
+	return true
+}
+
+// uncertain wants both checkpoints where nobody knows whether the point exists.
+func (w *world) uncertain(old store.Point) {
+	w.t.Helper()
+	d, err := w.host.Domain(context.Background(), uuid)
+	if err != nil || len(d.Checkpoints) != 3 || !w.hasCheckpoint(old.Checkpoint) {
+		w.t.Errorf("checkpoints are %+v, %v; want the foreign one, %s and a new one", d.Checkpoints, err, old.Checkpoint)
+	}
+}
+
+func (w *world) noJob() {
+	w.t.Helper()
+	if d, err := w.host.Domain(context.Background(), uuid); err != nil || d.Job != nil {
+		w.t.Errorf("the guest goes on paying for job %+v: %v", d.Job, err)
+	}
+}
+
+// interruptions are what can happen at any step of hypervisor and export.
+var interruptions = map[string]func(cancel func()) error{
+	"cancelled": func(cancel func()) error { cancel(); return nil },
+	"failing":   func(func()) error { return errors.New("injected") },
+	"panicking": func(func()) error { panic("injected") },
+}
+
+// TestInterruption cancels, fails and panics at every step. What the run has
+// begun is gone when it returns: the next plan has no more to do than this one.
+func TestInterruption(t *testing.T) {
+	for how, interrupt := range interruptions {
+		for name, s := range scenarios {
+			t.Run(how+", "+name, func(t *testing.T) {
+				t.Parallel()
+				n := 1
+				for ; s.interrupted(t, n, interrupt); n++ {
+				}
+				if n < 8 {
+					t.Errorf("only %d steps were seen", n)
+				}
+			})
+		}
+	}
+}
+
+func (s scenario) interrupted(t *testing.T, n int, interrupt func(cancel func()) error) bool {
+	w := s.prepare(t)
+	before := w.points()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	count, where := 0, ""
+	w.step = func(op string) error {
+		w.mu.Lock()
+		count++
+		hit := count == n
+		w.mu.Unlock()
+		if !hit {
+			return nil
+		}
+		where = op
+		return interrupt(cancel)
+	}
+	r := w.run(ctx, w.plan(s.o))
+	if count < n {
+		return false
+	}
+	w.noJob()
+	w.step = nil
+	if len(w.done()) == 0 && r.Failed == 0 {
+		t.Errorf("no point, and no failure")
+	}
+	if len(w.done()) == 0 && len(w.points()) != len(before) {
+		t.Errorf("%d points became %d", len(before), len(w.points()))
+	}
+	if where != "DeleteCheckpoint" && !lastLook(w, where) {
+		w.clean()
+		if p := w.plan(plan.Options{}); p.Instances[0].Actions != nil && p.Instances[0].Actions[0].Kind == plan.KindCleanup {
+			t.Errorf("something is left: %+v", p.Instances[0].Actions[0].Cleanup)
+		}
+	}
+	s.recovered(w, w.done())
+	if t.Failed() {
+		t.Fatalf("at step %d, %s: %v", n, where, w.failure())
+	}
+	return true
+}
+
+// lastLook says whether it was the look before the final clean-up that failed;
+// then the record stays for the next run.
+func lastLook(w *world, where string) bool {
+	if where != "Domain" {
+		return false
+	}
+	e := w.events[len(w.events)-1]
+	var hinted interface{ Hint() string }
+	return e.Kind == executor.Failed && errors.As(e.Err, &hinted) && hinted.Hint() == "the next vbk apply cleans it up"
+}
+
+// TestDeadHypervisor: libvirt goes away in the middle and stays away; when it is
+// back, all is cleaned up.
+func TestDeadHypervisor(t *testing.T) {
+	s := scenarios["increment"]
+	for n := 2; ; n++ {
+		w := s.prepare(t)
+		count := 0
+		w.step = func(string) error {
+			if count++; count >= n {
+				return errors.New("connection to libvirt is closed")
+			}
+			return nil
+		}
+		r := w.apply(s.o)
+		if count < n {
+			break
+		}
+		if r.Failed != 1 {
+			t.Fatalf("at step %d: %+v", n, r)
+		}
+		s.recovered(w, w.done())
+	}
+}
+
+// TestDeadStore: the store goes away in the middle and stays away. The guest
+// does not pay for that.
+func TestDeadStore(t *testing.T) {
+	s := scenarios["increment"]
+	for n := 1; ; n++ {
+		w := s.prepare(t)
+		faults := &storetest.Faults{FS: w.disk, At: n, Die: true}
+		p := w.plan(s.o)
+		w.fs = faults
+		ctx, cancel := context.WithCancel(t.Context())
+		w.step = func(string) error { // somebody sees it, and loses patience
+			if faults.Fired() {
+				cancel()
+			}
+			return nil
+		}
+		w.run(ctx, p)
+		cancel()
+		w.noJob()
+		if t.Failed() {
+			t.Fatalf("after effect %d", n)
+		}
+		if !faults.Fired() {
+			break
+		}
+	}
+}
+
+// TestVanishedDomain: a domain that is undefined in the middle leaves no files.
+func TestVanishedDomain(t *testing.T) {
+	w := scenarios["increment"].prepare(t)
+	w.begun = func() { w.host.Undefine(uuid) }
+	if r := w.apply(plan.Options{}); r.Failed != 1 {
+		t.Fatalf("%+v", r)
+	}
+	w.wantKinds("full inc")
+	w.exact()
+	wantNames(t, w.scratch, 0)
+	if d, err := w.store().Domains(t.Context()); err != nil || len(d[0].Leftovers) > 0 || d[0].Attempt != nil {
+		t.Errorf("left: %+v %v", d, err)
+	}
+}
+
+// TestForeignRunFolder: a record cannot make cleaning up delete what is not a
+// run folder of this store.
+func TestForeignRunFolder(t *testing.T) {
+	w := scenarios["increment"].prepare(t)
+	other := filepath.Join(t.TempDir(), "vbk-ffffffff-1")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.store().Lock(t.Context(), w.points()[0].folder, store.Attempt{Host: "there", PID: 7, RunFolder: other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	w.succeed(plan.Options{})
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+	if !contains(w, plan.KindCleanup) {
+		t.Errorf("events are %v", fmt.Sprint(w.events))
+	}
+}
+
+func contains(w *world, kind plan.Kind) bool {
+	for _, e := range w.events {
+		if e.Kind == executor.Done && e.Action.Kind == kind {
+			return true
+		}
+	}
+	return false
+}

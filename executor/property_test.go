@@ -1,0 +1,106 @@
+package executor_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"vbk/plan"
+	"vbk/store/storetest"
+	"vbk/virt"
+)
+
+// TestAnyHistory: whatever guest, administrator and power supply do, a good
+// apply leaves nothing behind, every point is exact, and the plan is empty.
+func TestAnyHistory(t *testing.T) {
+	parent := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		scratch, err := os.MkdirTemp(parent, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := history{newWorld(t, scratch, rapid.Uint64().Draw(t, "seed")), t, 1}
+		h.policy().Chain.MaxIncrements = 5
+		h.policy().Compression.Codec = rapid.SampledFrom([]string{"none", "none", "zstd"}).Draw(t, "codec")
+		h.define(map[string]int64{"vda": h.size(), "vdb": h.size()})
+		h.addForeign()
+		h.begun = func() { h.scribble(h.targets()[0], 2) }
+		t.Repeat(map[string]func(*rapid.T){
+			"write":    func(*rapid.T) { h.scribble(h.target(), 2) },
+			"resize":   func(*rapid.T) { h.host.Resize(uuid, h.target(), h.size()) },
+			"add":      func(*rapid.T) { h.add() },
+			"remove":   func(*rapid.T) { h.remove() },
+			"break":    func(*rapid.T) { h.breakBitmap() },
+			"kill":     func(*rapid.T) { h.host.Kill(uuid); h.host.SetState(uuid, virt.Running) },
+			"restart":  func(*rapid.T) { h.host.SetState(uuid, virt.ShutOff); h.host.SetState(uuid, virt.Running) },
+			"wait":     func(*rapid.T) { h.now = h.now.Add(25 * time.Hour) },
+			"apply":    func(*rapid.T) { h.now = h.now.Add(25 * time.Hour); h.succeed(plan.Options{}) },
+			"full":     func(*rapid.T) { h.succeed(plan.Options{Full: []string{"domain.all"}}) },
+			"crash":    func(t *rapid.T) { h.crash(rapid.IntRange(1, 120).Draw(t, "effect")) },
+			"no power": func(*rapid.T) { h.disk = h.disk.Crash(storetest.Lose); h.fs = h.disk },
+		})
+		h.succeed(plan.Options{})
+		if !h.hasCheckpoint(foreign) {
+			t.Errorf("the foreign checkpoint is gone")
+		}
+	})
+}
+
+type history struct {
+	*world
+	t     *rapid.T
+	disks int // added so far
+}
+
+func (h *history) size() int64 {
+	return rapid.OneOf(rapid.Int64Range(1, 600<<10), rapid.SampledFrom([]int64{64 << 10, 256 << 10, 1 << 20})).Draw(h.t, "size")
+}
+
+func (h *history) target() string { return rapid.SampledFrom(h.targets()).Draw(h.t, "target") }
+
+func (h *history) add() {
+	h.disks++
+	x := diskNamed(fmt.Sprintf("vd%c", 'b'+h.disks%20))
+	if !slices.Contains(h.targets(), x.Target) {
+		h.host.AddDisk(uuid, x, make([]byte, h.size()))
+		h.scribble(x.Target, 2)
+	}
+}
+
+func (h *history) remove() {
+	if len(h.targets()) > 1 {
+		h.host.RemoveDisk(uuid, h.target())
+	}
+}
+
+func (h *history) breakBitmap() {
+	if len(h.points()) == 0 {
+		return
+	}
+	d, err := h.host.Domain(h.ctx(), uuid)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, c := range d.Checkpoints {
+		for _, b := range c.Disks {
+			if c.Name == h.head().Checkpoint && rapid.Bool().Draw(h.t, "break") {
+				h.host.BreakBitmap(uuid, b.Target, c.Name)
+			}
+		}
+	}
+}
+
+// crash dies in the middle of an apply, with or without the last effect.
+func (h *history) crash(n int) {
+	h.now = h.now.Add(25 * time.Hour)
+	p := h.plan(plan.Options{})
+	faults := &storetest.Faults{FS: h.disk, At: n, Die: true, Done: n%2 == 0}
+	h.fs, h.step = faults, func(op string) error { return dead(faults, op) }
+	h.world.run(h.ctx(), p)
+	h.disk.KillProcess()
+	h.fs, h.step = h.disk, nil
+}

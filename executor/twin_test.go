@@ -1,0 +1,127 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"vbk/executor"
+	"vbk/nbd"
+	"vbk/store"
+	"vbk/store/local"
+	"vbk/virt"
+	"vbk/virt/virttest"
+)
+
+// twin remembers what the disks held when a job began.
+type twin struct {
+	*virttest.Host
+	w *world
+}
+
+func (h twin) Domain(ctx context.Context, uuid string) (virt.Domain, error) {
+	if err := h.w.before("Domain"); err != nil {
+		return virt.Domain{}, err
+	}
+	return h.Host.Domain(ctx, uuid)
+}
+
+func (h twin) EndBackup(ctx context.Context, uuid, socket string) error {
+	if err := h.w.before("EndBackup"); err != nil {
+		return err
+	}
+	return h.Host.EndBackup(ctx, uuid, socket)
+}
+
+func (h twin) AbortZombie(ctx context.Context, uuid string, targets []string) error {
+	if err := h.w.before("AbortZombie"); err != nil {
+		return err
+	}
+	return h.Host.AbortZombie(ctx, uuid, targets)
+}
+
+func (h twin) DeleteCheckpoint(ctx context.Context, uuid, name string) error {
+	if err := h.w.before("DeleteCheckpoint"); err != nil {
+		return err
+	}
+	return h.Host.DeleteCheckpoint(ctx, uuid, name)
+}
+
+func (h twin) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
+	if err := h.w.before("BeginBackup"); err != nil {
+		return err
+	}
+	saw := map[string][]byte{}
+	for _, d := range b.Disks {
+		saw[d.Target] = h.Content(uuid, d.Target)
+	}
+	h.w.mu.Lock()
+	h.w.taken[b.Checkpoint] = saw
+	h.w.mu.Unlock()
+	err := h.Host.BeginBackup(ctx, uuid, b)
+	if err == nil && h.w.begun != nil {
+		h.w.begun()
+	}
+	return err
+}
+
+// twinExport gives an export of the twin the executor's interface.
+type twinExport struct {
+	*virttest.Export
+	w *world
+}
+
+func (e twinExport) Prime(ctx context.Context) error { return ctx.Err() }
+
+func (e twinExport) Extents(ctx context.Context, offset, length int64) ([]nbd.Extent, error) {
+	if err := e.w.before("Extents"); err != nil {
+		return nil, err
+	}
+	found, err := e.Export.Extents(offset, length)
+	var all []nbd.Extent
+	for _, x := range found {
+		all = append(all, nbd.Extent(x))
+	}
+	return all, errors.Join(err, ctx.Err())
+}
+
+func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
+	if err := e.w.before("ReadBatch"); err != nil {
+		return err
+	}
+	for _, r := range reads {
+		if _, err := e.ReadAt(r.Data, r.Offset); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// localStore gives a local store the executor's interfaces.
+type localStore struct{ *local.Store }
+
+func (s localStore) Lock(ctx context.Context, folder string, a store.Attempt) (executor.Folder, error) {
+	f, err := s.Store.Lock(ctx, folder, a)
+	if err != nil {
+		return nil, err
+	}
+	return localFolder{f}, nil
+}
+
+func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
+	r, err := s.Store.OpenChain(folder, chain)
+	if err != nil {
+		return nil, err
+	}
+	return localChain{r}, nil
+}
+
+type localFolder struct{ *local.Folder }
+
+func (f localFolder) Create(chain, name string) (io.WriteCloser, error) {
+	return f.Folder.Create(chain, name)
+}
+
+type localChain struct{ *local.Reader }
+
+func (c localChain) Open(name string) (executor.ChainFile, error) { return c.Reader.Open(name) }

@@ -1,0 +1,290 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"vbk/config"
+	"vbk/store"
+	"vbk/virt"
+)
+
+// situation is a running machine with one disk, a chain of two points whose
+// newest is 25 hours old, its checkpoint, and a policy of 24 hours.
+type situation struct {
+	want   Want
+	domain virt.Domain
+	folder *store.Domain
+}
+
+func ordinary() *situation {
+	s := &situation{want(), machine("vda"), folder()}
+	s.chains(chain(1, daily(2, 25*time.Hour)...))
+	return s
+}
+
+// chains replaces what the folder holds, and gives the domain the checkpoint of
+// the newest point.
+func (s *situation) chains(all ...store.Chain) {
+	s.folder.Chains = all
+	s.domain.Checkpoints = []virt.Checkpoint{checkpointOf(*s.open())}
+}
+
+func (s *situation) open() *store.Chain { return &s.folder.Chains[len(s.folder.Chains)-1] }
+
+func (s *situation) full() { s.want.Full, s.want.FullAfter = true, s.open().Name }
+
+func (s *situation) decide() Instance {
+	return Decide(s.want, Seen{Domain: s.domain, Folder: s.folder}, noon)
+}
+
+// behaviours is the table of docs/behaviours.md for one instance.
+var behaviours = []struct {
+	found   string
+	change  func(*situation)
+	actions []string // in order
+	reason  string   // part of the backup's reason, of the error, or of why it idles
+}{
+	{"domain claimed, no folder", func(s *situation) { s.folder, s.domain.Checkpoints = nil, nil },
+		[]string{"full"}, "no restore point yet"},
+	{"folder without a chain", func(s *situation) { s.folder.Chains, s.domain.Checkpoints = nil, nil },
+		[]string{"full"}, "no restore point yet"},
+	{"newest point younger than every", func(s *situation) { s.chains(chain(1, daily(2, 22*time.Hour)...)) },
+		nil, "not due"},
+	{"a timer with jitter", func(s *situation) { s.chains(chain(1, daily(2, 23*time.Hour)...)) },
+		[]string{"inc"}, `the newest point is 23h old and every = "24h"`},
+	{"due, sound bitmap", func(*situation) {},
+		[]string{"inc"}, `the newest point is 25h old and every = "24h"`},
+	{"paused", func(s *situation) { s.domain.State = virt.Paused },
+		[]string{"inc"}, "25h old"},
+	{"chain older than full_every", func(s *situation) { s.chains(chain(1, daily(7, 25*time.Hour)...)) },
+		[]string{"full"}, `the chain is 7d old and full_every = "7d"`},
+	{"full_every within its tolerance", func(s *situation) { s.chains(chain(1, noon.Add(-7*day+time.Hour))) },
+		[]string{"full"}, `the chain is 6d old and full_every = "7d"`},
+	{"full_every = never", func(s *situation) {
+		s.want.Policy.Chain.FullEvery = 0
+		s.chains(chain(1, daily(20, 25*time.Hour)...))
+	}, []string{"inc"}, "25h old"},
+	{"chain as long as max_increments", func(s *situation) { s.want.Policy.Chain.MaxIncrements = 1 },
+		[]string{"full"}, "the chain has 1 increments and max_increments = 1"},
+	{"-full", func(s *situation) { s.full() },
+		[]string{"full"}, "-full asked for a new chain"},
+	{"-full though not due", func(s *situation) {
+		s.chains(chain(1, daily(1, time.Hour)...))
+		s.full()
+	}, []string{"full"}, "-full asked for a new chain"},
+	{"-full that has been done", func(s *situation) {
+		s.full()
+		s.chains(s.folder.Chains[0], chain(2, noon.Add(-time.Minute)))
+	}, nil, "not due"},
+	{"bitmap of the only disk broken", func(s *situation) { s.domain.Checkpoints[0].Disks[0].Health = virt.Broken },
+		[]string{"full"}, "is missing or inconsistent on vda"},
+	{"checkpoint unknown to libvirt", func(s *situation) { s.domain.Checkpoints = nil },
+		[]string{"full"}, "is unknown to libvirt"},
+	{"point without a checkpoint", func(s *situation) {
+		s.open().Manifest.Points[1].Checkpoint = ""
+		s.domain.Checkpoints = nil
+	}, []string{"full"}, "the newest point has no checkpoint"},
+	{"a disk added", func(s *situation) { s.domain.Disks = append(s.domain.Disks, disk("vdb")) },
+		[]string{"inc"}, "disk vdb is new"},
+	{"a disk resized", func(s *situation) {
+		two(s)
+		s.domain.Disks[1].Size = 2 * gib
+	}, []string{"inc"}, "vdb was 1.00 GiB, is 2.00 GiB"},
+	{"a disk's image replaced", func(s *situation) {
+		two(s)
+		s.domain.Disks[1].Source = "/images/other.qcow2"
+	}, []string{"inc"}, "the image of vdb was /images/vdb.qcow2, is /images/other.qcow2"},
+	{"one of two bitmaps broken", func(s *situation) {
+		two(s)
+		s.domain.Checkpoints[0].Disks[1].Health = virt.Broken
+	}, []string{"inc"}, "is missing or inconsistent on vdb"},
+	{"a disk that the checkpoint does not track", func(s *situation) {
+		two(s)
+		s.domain.Checkpoints[0].Disks = s.domain.Checkpoints[0].Disks[:1]
+	}, []string{"inc"}, "does not track vdb"},
+	{"every disk resized", func(s *situation) { s.domain.Disks[0].Size = 2 * gib },
+		[]string{"full"}, "vda was 1.00 GiB, is 2.00 GiB"},
+	{"a disk removed", func(s *situation) {
+		two(s)
+		s.domain.Disks = s.domain.Disks[:1]
+	}, []string{"inc"}, "disk vdb is gone"},
+	{"raw disk", func(s *situation) { s.domain.Disks[0].Format = "raw" },
+		nil, "disk vda (/images/vda.qcow2) has format raw: dirty bitmaps need qcow2 version 3"},
+	{"raw disk left out", func(s *situation) {
+		raw := disk("vdb")
+		raw.Format = "raw"
+		s.domain.Disks = append(s.domain.Disks, raw)
+		s.want.Policy.Disks.Exclude = []string{"vdb"}
+	}, []string{"inc"}, "25h old"},
+	{"passed-through LUN", func(s *situation) { s.domain.Disks[0].Device = "lun" },
+		nil, "dirty bitmaps need qcow2"},
+	{"CD-ROM and empty drive", func(s *situation) {
+		s.domain.Disks = append(s.domain.Disks, virt.Disk{Target: "sda", Device: "cdrom", Format: "raw", Source: "/iso"},
+			virt.Disk{Target: "fda", Device: "floppy"})
+	}, []string{"inc"}, "25h old"},
+	{"no disk selected", func(s *situation) { s.want.Policy.Disks.Include = []string{"sd*"} },
+		nil, "the domain has no disk to back up"},
+	{"disk of unknown size", func(s *situation) { s.domain.Disks[0].Size = 0 },
+		nil, "libvirt does not tell its size"},
+	{"domain shut off", func(s *situation) { s.domain.State = virt.ShutOff },
+		nil, "domain is shut off: this version backs up running domains only"},
+	{"domain shut off, offline = skip", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
+	}, nil, `domain is shut off and offline = "skip"`},
+	{"domain shut off, not due", func(s *situation) {
+		s.domain.State = virt.ShutOff
+		s.chains(chain(1, daily(1, time.Hour)...))
+	}, nil, "not due"},
+	{"another job is active", func(s *situation) { s.domain.Job = &virt.Job{Operation: "block copy"} },
+		nil, "another job is active on the domain: block copy"},
+	{"backup job of another store's vbk", func(s *situation) {
+		s.domain.Job = &virt.Job{Operation: "backup", Socket: "/var/tmp/vbk-ffffffff-12345678/nbd"}
+	}, nil, "another job is active on the domain: backup (socket /var/tmp/vbk-ffffffff-12345678/nbd)"},
+	{"job of an interrupted run", func(s *situation) {
+		s.domain.Job = &virt.Job{Operation: "backup", Socket: "/var/tmp/vbk-" + storeID + "-12345678/nbd"}
+	}, []string{"cleanup", "inc"}, "25h old"},
+	{"attempt record without a living owner", func(s *situation) { s.folder.Attempt = &store.Attempt{PID: 7} },
+		[]string{"cleanup", "inc"}, "25h old"},
+	{"files that no manifest names", func(s *situation) { s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"} },
+		[]string{"cleanup", "inc"}, "25h old"},
+	{"superseded checkpoint of ours", func(s *situation) {
+		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: store.CheckpointName(storeID, s.open().Name, "0000000f", 0)})
+	}, []string{"cleanup", "inc"}, "25h old"},
+	{"checkpoints of others", func(s *situation) {
+		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: "before-upgrade"},
+			virt.Checkpoint{Name: store.CheckpointName("ffffffff", s.open().Name, "0000000f", 0)},
+			virt.Checkpoint{Name: "vbk-" + storeID + "-mine"})
+	}, []string{"inc"}, "25h old"},
+	{"leftovers of a shut off domain", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
+		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
+	}, []string{"cleanup"}, "offline"},
+	{"superseded checkpoint of a shut off domain: once it runs", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
+		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: store.CheckpointName(storeID, s.open().Name, "0000000f", 0)})
+	}, nil, "offline"},
+	{"another vbk is at work", func(s *situation) {
+		s.folder.Locked, s.folder.Attempt = true, &store.Attempt{PID: 7, Host: "backup", Since: noon}
+		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
+	}, nil, "another vbk is at work in web01-11111111: pid 7 on backup since 2026-11-22T12:00:00Z"},
+	{"folder of another domain", func(s *situation) { s.open().Manifest.UUID = uuid2 },
+		nil, "of another domain, " + uuid2},
+	{"head damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 1), problem(1, 0)} },
+		[]string{"full"}, "the open chain is damaged: vda.1.v3: file is missing"},
+	{"only the head damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(1, 2)} },
+		[]string{"full"}, "the open chain is damaged: vda.1.v3: file is missing"},
+	{"what would build on the head is damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(2, 0)} },
+		[]string{"full"}, "the open chain is damaged: vda.2.v3: file is missing"},
+	{"newest point young and damaged", func(s *situation) {
+		s.chains(chain(1, noon.Add(-26*time.Hour), noon.Add(-2*time.Hour)))
+		s.open().Problems = []store.Problem{problem(1, 0)}
+	}, []string{"full"}, "the open chain is damaged"},
+	{"older point damaged, head sound", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 1)} },
+		[]string{"inc"}, "25h old"},
+	{"every point damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 0)} },
+		[]string{"full"}, "the open chain is damaged"},
+	{"chain closed for good", func(s *situation) { s.open().Manifest.Closed = "a manifest is missing" },
+		[]string{"full"}, "the chain was closed: a manifest is missing"},
+	{"chain without a readable manifest", func(s *situation) {
+		s.open().Manifest = store.Manifest{}
+		s.open().Problems = []store.Problem{{File: "chain.000002.json", Detail: "sum is wrong"}}
+		s.domain.Checkpoints = nil
+	}, []string{"full"}, "lists no point: chain.000002.json: sum is wrong"},
+	{"newer chain without a readable manifest", func(s *situation) {
+		lost := store.Chain{Name: chainName(noon, 9), Problems: []store.Problem{{File: "chain.000002.json", Detail: "sum is wrong"}}}
+		s.folder.Chains = append([]store.Chain{lost}, s.folder.Chains...) // its number is lost
+	}, []string{"full"}, "may be the newest: chain.000002.json: sum is wrong"},
+	{"newest point from the future", func(s *situation) { s.open().Manifest.Points[1].Start = noon.Add(day) },
+		[]string{"inc"}, "the newest point is 49h old"},
+	{"all points from the future", func(s *situation) { s.chains(chain(1, noon.Add(day))) },
+		[]string{"inc"}, "every restore point is damaged or from the future"},
+	{"closed chain that no rule keeps", func(s *situation) {
+		s.want.Policy.Retention.KeepLast = number(1)
+		s.chains(chain(1, daily(3, 9*day)...), renumbered(*s.open(), 2))
+	}, []string{"prune", "inc"}, "25h old"},
+	{"chain that the new point makes needless", func(s *situation) {
+		s.want.Policy.Retention.KeepLast = number(1)
+		s.full()
+	}, []string{"full", "prune-after"}, "-full"},
+}
+
+// two gives the situation a second disk that is in head and checkpoint.
+func two(s *situation) {
+	s.domain.Disks = append(s.domain.Disks, disk("vdb"))
+	for n := range s.open().Manifest.Points {
+		p := &s.open().Manifest.Points[n]
+		*p = pointAt(s.open().Name, p.Sequence, p.Start, s.domain.Disks)
+	}
+	s.domain.Checkpoints = []virt.Checkpoint{checkpointOf(*s.open())}
+}
+
+func renumbered(c store.Chain, number int) store.Chain {
+	c.Manifest.ChainNumber = number
+	return c
+}
+
+func TestBehaviours(t *testing.T) {
+	for _, row := range behaviours {
+		t.Run(row.found, func(t *testing.T) {
+			s := ordinary()
+			row.change(s)
+			i := s.decide()
+			mustEqual(t, "actions", summary(i), row.actions)
+			said := reasonOf(i, KindBackup) + i.Error + i.Idle
+			if !strings.Contains(said, row.reason) {
+				t.Errorf("said %q, want %q", said, row.reason)
+			}
+			if (i.Error != "") != (i.Hint != "") {
+				t.Errorf("error %q with hint %q", i.Error, i.Hint)
+			}
+		})
+	}
+}
+
+func TestDueIsTold(t *testing.T) {
+	s := ordinary()
+	s.chains(chain(1, noon.Add(-time.Hour)))
+	if i := s.decide(); !i.Due.Equal(noon.Add(22 * time.Hour)) {
+		t.Errorf("due at %s", i.Due)
+	}
+	s.want.Policy.Every = config.Duration(time.Hour)
+	if i := s.decide(); i.Backup() == nil {
+		t.Error("hourly, an hour old, and not due")
+	}
+}
+
+func TestIncrementNamesItsBase(t *testing.T) {
+	s := ordinary()
+	two(s)
+	s.domain.Checkpoints[0].Disks[1].Health = virt.Broken
+	s.domain.Disks[1].Allocated = 5 << 20
+	s.domain.Disks = append(s.domain.Disks, virt.Disk{Target: "sda", Device: "cdrom"})
+	b := s.decide().Backup()
+	head, _ := s.open().Head()
+	if b.Chain != s.open().Name || b.Head != 1 || b.Checkpoint != head.Checkpoint || b.Closes != "" {
+		t.Errorf("increment on %+v", b)
+	}
+	if b.Disks[0].Base || !b.Disks[1].Base || b.Disks[1].Reason == "" {
+		t.Errorf("disks %+v", b.Disks)
+	}
+	if b.Estimate != 6<<20 {
+		t.Errorf("estimate %d", b.Estimate)
+	}
+	mustEqual(t, "others", b.Others, []string{"sda"})
+}
+
+func TestCleanupNamesOnlyOurs(t *testing.T) {
+	s := ordinary()
+	old := store.CheckpointName(storeID, s.open().Name, "0000000f", 0)
+	s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: old}, virt.Checkpoint{Name: "manual"})
+	s.domain.Job = &virt.Job{Operation: "backup", Socket: "/scratch/vbk-" + storeID + "-1/nbd"}
+	s.folder.Attempt = &store.Attempt{RunFolder: "/scratch/vbk-" + storeID + "-1"}
+	s.folder.Leftovers = []string{"c/f"}
+	c := s.decide().Actions[0].Cleanup
+	mustEqual(t, "checkpoints", c.Checkpoints, []string{old})
+	if c.Job != s.domain.Job.Socket || c.RunFolder != s.folder.Attempt.RunFolder || !c.Record || len(c.Files) != 1 {
+		t.Errorf("cleanup %+v", c)
+	}
+}

@@ -1,0 +1,104 @@
+package virtnbdbackup
+
+import (
+	"context"
+	"fmt"
+	"hash/adler32"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vbk/format"
+)
+
+// Check looks for everything that can be wrong with a folder and reports every
+// violation, with the points that it costs: Problems, and what the frames of the
+// files show. With readData every byte is read, decoded, and compared with the
+// Adler-32 beside the file, if there is one. The error is the context's.
+func (f *Folder) Check(ctx context.Context, readData bool, report func(Problem)) error {
+	for _, p := range f.Problems {
+		report(p)
+	}
+	for _, x := range f.files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if x.header == (format.StreamHeader{}) {
+			continue // is among Problems
+		}
+		complain := func(message string, args ...any) {
+			report(Problem{Files: []string{x.name}, Detail: fmt.Sprintf(message, args...), Points: f.needing(x.name)})
+		}
+		if err := f.checkFile(ctx, x, readData, complain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// needing names the points that need a file.
+func (f *Folder) needing(name string) []string {
+	var points []string
+	for _, p := range f.Points {
+		if slices.ContainsFunc(p.Disks, func(d Disk) bool { return slices.Contains(d.Files(), name) }) {
+			points = append(points, p.Name)
+		}
+	}
+	return points
+}
+
+func (f *Folder) checkFile(ctx context.Context, x *file, readData bool, complain func(string, ...any)) error {
+	opened, stream, err := f.open(x.name)
+	if opened != nil {
+		defer opened.Close()
+	}
+	if err != nil {
+		complain("%v", err)
+	}
+	if readData && opened != nil {
+		if err := f.checkSum(ctx, x.name, opened, complain); err != nil {
+			return err
+		}
+	}
+	if readData && stream != nil {
+		return stream.Check(ctx, func(d format.Damage) { complain("%v", d) })
+	}
+	return ctx.Err()
+}
+
+// checkSum compares a file with the Adler-32 of all its bytes. Versions before
+// 1.9.40 wrote none, and there is none beside a raw image.
+func (f *Folder) checkSum(ctx context.Context, name string, r io.Reader, complain func(string, ...any)) error {
+	if _, err := fs.Stat(f.fsys, name+".chksum"); err != nil {
+		return ctx.Err()
+	}
+	text, err := readSmall(f.fsys, name+".chksum")
+	if err != nil {
+		complain("its .chksum: %v", err)
+		return ctx.Err()
+	}
+	expected, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		complain("its .chksum holds %.40q, expected a number", text)
+		return ctx.Err()
+	}
+	sum := adler32.New()
+	buf := make([]byte, 1<<20)
+	for ctx.Err() == nil {
+		n, err := r.Read(buf)
+		_, _ = sum.Write(buf[:n]) // a hash takes everything
+		if err == io.EOF {
+			if found := uint64(sum.Sum32()); found != expected {
+				complain("its bytes have the Adler-32 %d, expected %d", found, expected)
+			}
+			break
+		}
+		if err != nil {
+			complain("%v", err)
+			break
+		}
+	}
+	return ctx.Err()
+}
