@@ -17,16 +17,17 @@ import (
 // imports is the architecture on one screen: which of our packages each
 // package may import, test files excepted.
 var imports = map[string][]string{
-	"config":       {},
-	"virt":         {},
-	"virt/libvirt": {"virt"},
-	"nbd":          {},
-	"format":       {},
-	"store":        {},
-	"store/local":  {"store", "format"},
-	"plan":         {"config", "virt", "store"},
-	"executor":     {"plan", "virt", "nbd", "format", "store"},
-	"cmd/vbk":      {"config", "plan", "executor", "nbd", "format", "store", "store/local", "virt/libvirt"},
+	"config":              {},
+	"virt":                {},
+	"virt/libvirt":        {"virt"},
+	"nbd":                 {},
+	"format":              {},
+	"store":               {},
+	"store/local":         {"store", "format"},
+	"store/virtnbdbackup": {"format"},
+	"plan":                {"config", "virt", "store"},
+	"executor":            {"plan", "virt", "nbd", "format", "store"},
+	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "virt/libvirt"},
 
 	// test support
 	"virt/virttest":          {"virt"},

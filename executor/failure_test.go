@@ -157,7 +157,7 @@ func TestStrangeExport(t *testing.T) {
 			if r := w.apply(plan.Options{}); r.Failed != 1 || !strings.Contains(w.failure().Error(), c.want) {
 				t.Fatalf("%+v %v", r, w.failure())
 			}
-			w.wantKinds("full inc")
+			w.wantKinds("full")
 			w.clean()
 			w.exact()
 			s.recovered(w, nil)

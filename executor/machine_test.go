@@ -33,7 +33,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// A history takes longer than most properties; -rapid.checks asks for more.
-	if err := flag.Set("rapid.checks", "30"); err != nil {
+	if err := flag.Set("rapid.checks", "20"); err != nil {
 		panic(err)
 	}
 	os.Exit(embedtest.Main{M: m}.Run())

@@ -105,13 +105,13 @@ func TestStalePlan(t *testing.T) {
 	if hint := w.events[len(w.events)-1].Hint; !strings.Contains(hint, "vbk plan") {
 		t.Errorf("hint is %q", hint)
 	}
-	w.wantKinds("full inc")
+	w.wantKinds("full")
 	w.clean()
 	w.succeed(plan.Options{})
 	if r := w.run(t.Context(), p); r.Skipped != 1 || r.Done+r.Failed > 0 {
 		t.Errorf("%+v %v", r, w.failure())
 	}
-	w.wantKinds("full inc inc")
+	w.wantKinds("full inc")
 	w.settled()
 }
 

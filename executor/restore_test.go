@@ -202,7 +202,7 @@ func TestDamagedChain(t *testing.T) {
 		t.Fatalf("%+v %v", r, w.failure())
 	}
 	w.clean()
-	w.wantKinds("full inc full")
+	w.wantKinds("full full")
 }
 
 // forged is a chain whose manifest names other files than there are.

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ func (s *situation) decide() Instance {
 	return Decide(s.want, Seen{Domain: s.domain, Folder: s.folder}, noon)
 }
 
-// behaviours is the table of docs/behaviours.md for one instance.
+// behaviours is the table of docs/behaviours.md, "One instance".
 var behaviours = []struct {
 	found   string
 	change  func(*situation)
@@ -50,38 +52,38 @@ var behaviours = []struct {
 		[]string{"full"}, "no restore point yet"},
 	{"folder without a chain", func(s *situation) { s.folder.Chains, s.domain.Checkpoints = nil, nil },
 		[]string{"full"}, "no restore point yet"},
-	{"newest point younger than every", func(s *situation) { s.chains(chain(1, daily(2, 22*time.Hour)...)) },
+	{"newest point younger than `every`", func(s *situation) { s.chains(chain(1, daily(2, 22*time.Hour)...)) },
 		nil, "not due"},
-	{"a timer with jitter", func(s *situation) { s.chains(chain(1, daily(2, 23*time.Hour)...)) },
+	{"newest point younger than `every` by less than a tenth, at most an hour: a timer has jitter", func(s *situation) { s.chains(chain(1, daily(2, 23*time.Hour)...)) },
 		[]string{"inc"}, `the newest point is 23h old and every = "24h"`},
-	{"due, sound bitmap", func(*situation) {},
+	{"due, and the head's checkpoint has a sound bitmap on every disk", func(*situation) {},
 		[]string{"inc"}, `the newest point is 25h old and every = "24h"`},
-	{"paused", func(s *situation) { s.domain.State = virt.Paused },
-		[]string{"inc"}, "25h old"},
-	{"chain older than full_every", func(s *situation) { s.chains(chain(1, daily(7, 25*time.Hour)...)) },
+	{"domain paused", func(s *situation) { s.domain.State = virt.Paused },
+		[]string{"inc"}, "the newest point is 25h old"},
+	{"chain older than `full_every`", func(s *situation) { s.chains(chain(1, daily(7, 25*time.Hour)...)) },
 		[]string{"full"}, `the chain is 7d old and full_every = "7d"`},
-	{"full_every within its tolerance", func(s *situation) { s.chains(chain(1, noon.Add(-7*day+time.Hour))) },
-		[]string{"full"}, `the chain is 6d old and full_every = "7d"`},
-	{"full_every = never", func(s *situation) {
+	{"the same, with the tolerance of `every`", func(s *situation) { s.chains(chain(1, noon.Add(-7*day+time.Hour))) },
+		[]string{"full"}, `the chain is 7d old and full_every = "7d"`},
+	{"chain old, `full_every = \"never\"`", func(s *situation) {
 		s.want.Policy.Chain.FullEvery = 0
 		s.chains(chain(1, daily(20, 25*time.Hour)...))
-	}, []string{"inc"}, "25h old"},
-	{"chain as long as max_increments", func(s *situation) { s.want.Policy.Chain.MaxIncrements = 1 },
+	}, []string{"inc"}, "the newest point is 25h old"},
+	{"chain as long as `max_increments`", func(s *situation) { s.want.Policy.Chain.MaxIncrements = 1 },
 		[]string{"full"}, "the chain has 1 increments and max_increments = 1"},
-	{"-full", func(s *situation) { s.full() },
+	{"`-full`", func(s *situation) { s.full() },
 		[]string{"full"}, "-full asked for a new chain"},
-	{"-full though not due", func(s *situation) {
+	{"`-full`, though not due", func(s *situation) {
 		s.chains(chain(1, daily(1, time.Hour)...))
 		s.full()
 	}, []string{"full"}, "-full asked for a new chain"},
-	{"-full that has been done", func(s *situation) {
+	{"`-full` of a saved plan that has been done", func(s *situation) {
 		s.full()
 		s.chains(s.folder.Chains[0], chain(2, noon.Add(-time.Minute)))
 	}, nil, "not due"},
 	{"bitmap of the only disk broken", func(s *situation) { s.domain.Checkpoints[0].Disks[0].Health = virt.Broken },
-		[]string{"full"}, "is missing or inconsistent on vda"},
+		[]string{"full"}, `bitmap "..." is missing or inconsistent on vda`},
 	{"checkpoint unknown to libvirt", func(s *situation) { s.domain.Checkpoints = nil },
-		[]string{"full"}, "is unknown to libvirt"},
+		[]string{"full"}, `checkpoint "..." is unknown to libvirt`},
 	{"point without a checkpoint", func(s *situation) {
 		s.open().Manifest.Points[1].Checkpoint = ""
 		s.domain.Checkpoints = nil
@@ -99,11 +101,11 @@ var behaviours = []struct {
 	{"one of two bitmaps broken", func(s *situation) {
 		two(s)
 		s.domain.Checkpoints[0].Disks[1].Health = virt.Broken
-	}, []string{"inc"}, "is missing or inconsistent on vdb"},
+	}, []string{"inc"}, `bitmap "..." is missing or inconsistent on vdb`},
 	{"a disk that the checkpoint does not track", func(s *situation) {
 		two(s)
 		s.domain.Checkpoints[0].Disks = s.domain.Checkpoints[0].Disks[:1]
-	}, []string{"inc"}, "does not track vdb"},
+	}, []string{"inc"}, `checkpoint "..." does not track vdb`},
 	{"every disk resized", func(s *situation) { s.domain.Disks[0].Size = 2 * gib },
 		[]string{"full"}, "vda was 1.00 GiB, is 2.00 GiB"},
 	{"a disk removed", func(s *situation) {
@@ -112,25 +114,25 @@ var behaviours = []struct {
 	}, []string{"inc"}, "disk vdb is gone"},
 	{"raw disk", func(s *situation) { s.domain.Disks[0].Format = "raw" },
 		nil, "disk vda (/images/vda.qcow2) has format raw: dirty bitmaps need qcow2 version 3"},
-	{"raw disk left out", func(s *situation) {
+	{"raw disk that `disks { exclude }` leaves out", func(s *situation) {
 		raw := disk("vdb")
 		raw.Format = "raw"
 		s.domain.Disks = append(s.domain.Disks, raw)
 		s.want.Policy.Disks.Exclude = []string{"vdb"}
-	}, []string{"inc"}, "25h old"},
+	}, []string{"inc"}, "the newest point is 25h old"},
 	{"passed-through LUN", func(s *situation) { s.domain.Disks[0].Device = "lun" },
-		nil, "dirty bitmaps need qcow2"},
+		nil, "disk vda ... dirty bitmaps need qcow2 version 3"},
 	{"CD-ROM and empty drive", func(s *situation) {
 		s.domain.Disks = append(s.domain.Disks, virt.Disk{Target: "sda", Device: "cdrom", Format: "raw", Source: "/iso"},
 			virt.Disk{Target: "fda", Device: "floppy"})
-	}, []string{"inc"}, "25h old"},
-	{"no disk selected", func(s *situation) { s.want.Policy.Disks.Include = []string{"sd*"} },
+	}, []string{"inc"}, "the newest point is 25h old"},
+	{"no disk that `disks` selects", func(s *situation) { s.want.Policy.Disks.Include = []string{"sd*"} },
 		nil, "the domain has no disk to back up"},
 	{"disk of unknown size", func(s *situation) { s.domain.Disks[0].Size = 0 },
-		nil, "libvirt does not tell its size"},
+		nil, "disk vda (/images/vda.qcow2): libvirt does not tell its size"},
 	{"domain shut off", func(s *situation) { s.domain.State = virt.ShutOff },
 		nil, "domain is shut off: this version backs up running domains only"},
-	{"domain shut off, offline = skip", func(s *situation) {
+	{"domain shut off, `offline = \"skip\"`", func(s *situation) {
 		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
 	}, nil, `domain is shut off and offline = "skip"`},
 	{"domain shut off, not due", func(s *situation) {
@@ -144,33 +146,33 @@ var behaviours = []struct {
 	}, nil, "another job is active on the domain: backup (socket /var/tmp/vbk-ffffffff-12345678/nbd)"},
 	{"job of an interrupted run", func(s *situation) {
 		s.domain.Job = &virt.Job{Operation: "backup", Socket: "/var/tmp/vbk-" + storeID + "-12345678/nbd"}
-	}, []string{"cleanup", "inc"}, "25h old"},
+	}, []string{"cleanup", "inc"}, "the newest point is 25h old"},
 	{"attempt record without a living owner", func(s *situation) { s.folder.Attempt = &store.Attempt{PID: 7} },
-		[]string{"cleanup", "inc"}, "25h old"},
+		[]string{"cleanup", "inc"}, "the newest point is 25h old"},
 	{"files that no manifest names", func(s *situation) { s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"} },
-		[]string{"cleanup", "inc"}, "25h old"},
+		[]string{"cleanup", "inc"}, "the newest point is 25h old"},
 	{"superseded checkpoint of ours", func(s *situation) {
 		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: store.CheckpointName(storeID, s.open().Name, "0000000f", 0)})
-	}, []string{"cleanup", "inc"}, "25h old"},
-	{"checkpoints of others", func(s *situation) {
+	}, []string{"cleanup", "inc"}, "the newest point is 25h old"},
+	{"checkpoints that are not ours", func(s *situation) {
 		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: "before-upgrade"},
 			virt.Checkpoint{Name: store.CheckpointName("ffffffff", s.open().Name, "0000000f", 0)},
 			virt.Checkpoint{Name: "vbk-" + storeID + "-mine"})
-	}, []string{"inc"}, "25h old"},
+	}, []string{"inc"}, "the newest point is 25h old"},
 	{"leftovers of a shut off domain", func(s *situation) {
 		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
 		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
-	}, []string{"cleanup"}, "offline"},
+	}, []string{"cleanup"}, `domain is shut off and offline = "skip"`},
 	{"superseded checkpoint of a shut off domain: once it runs", func(s *situation) {
 		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
 		s.domain.Checkpoints = append(s.domain.Checkpoints, virt.Checkpoint{Name: store.CheckpointName(storeID, s.open().Name, "0000000f", 0)})
-	}, nil, "offline"},
+	}, nil, `domain is shut off and offline = "skip"`},
 	{"another vbk is at work", func(s *situation) {
 		s.folder.Locked, s.folder.Attempt = true, &store.Attempt{PID: 7, Host: "backup", Since: noon}
 		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
 	}, nil, "another vbk is at work in web01-11111111: pid 7 on backup since 2026-11-22T12:00:00Z"},
 	{"folder of another domain", func(s *situation) { s.open().Manifest.UUID = uuid2 },
-		nil, "of another domain, " + uuid2},
+		nil, "folder web01-11111111 holds chain ... of another domain, " + uuid2},
 	{"head damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 1), problem(1, 0)} },
 		[]string{"full"}, "the open chain is damaged: vda.1.v3: file is missing"},
 	{"only the head damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(1, 2)} },
@@ -180,22 +182,22 @@ var behaviours = []struct {
 	{"newest point young and damaged", func(s *situation) {
 		s.chains(chain(1, noon.Add(-26*time.Hour), noon.Add(-2*time.Hour)))
 		s.open().Problems = []store.Problem{problem(1, 0)}
-	}, []string{"full"}, "the open chain is damaged"},
+	}, []string{"full"}, "the open chain is damaged: ...: file is missing"},
 	{"older point damaged, head sound", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 1)} },
-		[]string{"inc"}, "25h old"},
+		[]string{"inc"}, "the newest point is 25h old"},
 	{"every point damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 0)} },
-		[]string{"full"}, "the open chain is damaged"},
+		[]string{"full"}, "the open chain is damaged: ...: file is missing"},
 	{"chain closed for good", func(s *situation) { s.open().Manifest.Closed = "a manifest is missing" },
 		[]string{"full"}, "the chain was closed: a manifest is missing"},
 	{"chain without a readable manifest", func(s *situation) {
 		s.open().Manifest = store.Manifest{}
 		s.open().Problems = []store.Problem{{File: "chain.000002.json", Detail: "sum is wrong"}}
 		s.domain.Checkpoints = nil
-	}, []string{"full"}, "lists no point: chain.000002.json: sum is wrong"},
+	}, []string{"full"}, "chain ... lists no point: chain.000002.json: sum is wrong"},
 	{"newer chain without a readable manifest", func(s *situation) {
 		lost := store.Chain{Name: chainName(noon, 9), Problems: []store.Problem{{File: "chain.000002.json", Detail: "sum is wrong"}}}
 		s.folder.Chains = append([]store.Chain{lost}, s.folder.Chains...) // its number is lost
-	}, []string{"full"}, "may be the newest: chain.000002.json: sum is wrong"},
+	}, []string{"full"}, "chain ... may be the newest: chain.000002.json: sum is wrong"},
 	{"newest point from the future", func(s *situation) { s.open().Manifest.Points[1].Start = noon.Add(day) },
 		[]string{"inc"}, "the newest point is 49h old"},
 	{"all points from the future", func(s *situation) { s.chains(chain(1, noon.Add(day))) },
@@ -203,11 +205,11 @@ var behaviours = []struct {
 	{"closed chain that no rule keeps", func(s *situation) {
 		s.want.Policy.Retention.KeepLast = number(1)
 		s.chains(chain(1, daily(3, 9*day)...), renumbered(*s.open(), 2))
-	}, []string{"prune", "inc"}, "25h old"},
+	}, []string{"prune", "inc"}, "the newest point is 25h old"},
 	{"chain that the new point makes needless", func(s *situation) {
 		s.want.Policy.Retention.KeepLast = number(1)
 		s.full()
-	}, []string{"full", "prune-after"}, "-full"},
+	}, []string{"full", "prune-after"}, "-full asked for a new chain"},
 }
 
 // two gives the situation a second disk that is in head and checkpoint.
@@ -225,6 +227,18 @@ func renumbered(c store.Chain, number int) store.Chain {
 	return c
 }
 
+// says compares with a text in which "..." stands for anything.
+func says(said, want string) bool {
+	for _, part := range strings.Split(want, "...") {
+		n := strings.Index(said, part)
+		if n < 0 {
+			return false
+		}
+		said = said[n+len(part):]
+	}
+	return true
+}
+
 func TestBehaviours(t *testing.T) {
 	for _, row := range behaviours {
 		t.Run(row.found, func(t *testing.T) {
@@ -233,13 +247,62 @@ func TestBehaviours(t *testing.T) {
 			i := s.decide()
 			mustEqual(t, "actions", summary(i), row.actions)
 			said := reasonOf(i, KindBackup) + i.Error + i.Idle
-			if !strings.Contains(said, row.reason) {
+			if !says(said, row.reason) {
 				t.Errorf("said %q, want %q", said, row.reason)
 			}
 			if (i.Error != "") != (i.Hint != "") {
 				t.Errorf("error %q with hint %q", i.Error, i.Hint)
 			}
 		})
+	}
+}
+
+// inWords is what docs/behaviours.md says about the actions of a row.
+func inWords(actions []string, i Instance) string {
+	words := map[string]string{"full": "full, new chain", "inc": "increment", "cleanup": "clean up", "prune": "release the chain",
+		"prune-after": "then release the chain"}
+	var said []string
+	for _, a := range actions {
+		word := words[a]
+		if b := i.Backup(); a == "inc" {
+			_, whole, _ := strings.Cut(b.String(), " with ")
+			word = strings.TrimSuffix(word+", "+whole, ", ")
+		}
+		said = append(said, word)
+	}
+	switch {
+	case len(said) > 0:
+		return strings.Join(said, "; ")
+	case i.Error != "":
+		return "**fails**"
+	}
+	return "nothing"
+}
+
+// TestTableIsDocumented: docs/behaviours.md has these rows, in this order.
+func TestTableIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/behaviours.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## One instance\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var documented []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| found") && !strings.HasPrefix(line, "| ---") {
+			documented = append(documented, strings.TrimSpace(line))
+		}
+	}
+	var rows []string
+	for _, row := range behaviours {
+		s := ordinary()
+		row.change(s)
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s |", row.found, inWords(row.actions, s.decide()), row.reason))
+	}
+	for n := range max(len(rows), len(documented)) {
+		if n >= len(rows) || n >= len(documented) || rows[n] != documented[n] {
+			t.Fatalf("row %d differs; the test has\n%s", n+1, strings.Join(rows[min(n, len(rows)):], "\n"))
+		}
 	}
 }
 

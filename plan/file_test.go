@@ -120,7 +120,11 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	_, text := saved(f)
+	s := ordinary()
+	text, err := Encode(Plan{Created: noon, Version: "1.0", Instances: []Instance{s.decide()}})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(text)
 	f.Add(resealed(text, fileVersion, "vbk-plan/2"))
 	f.Add(resealed(text, `"instances": [`, `"instances": [{},`))

@@ -97,7 +97,8 @@ func retained(w Want, chains []store.Chain, b *Backup, now time.Time) retention 
 		open, sound = len(chains), 1
 	}
 	held := heldPoints(w, chains, b, now)
-	var r retention
+	kept := make([][]Kept, len(chains))
+	var victims []int
 	for n, c := range slices.Backward(chains) {
 		stays := ""
 		switch {
@@ -110,16 +111,16 @@ func retained(w Want, chains []store.Chain, b *Backup, now time.Time) retention 
 		case sound < max(w.Policy.Retention.MinChains, 1):
 			stays = "min_chains"
 		}
-		kept, holds := chainRules(c, n, held, stays)
-		r.kept = append(kept, r.kept...)
-		if !holds && stays == "" {
-			r.victims = append([]int{n}, r.victims...)
+		var holds bool
+		if kept[n], holds = chainRules(c, n, held, stays); !holds && stays == "" {
+			victims = append(victims, n)
 		}
 		if len(c.Problems) == 0 && !isForeign(w, c) && !isIncomplete(c) {
 			sound++
 		}
 	}
-	return r
+	slices.Reverse(victims)
+	return retention{slices.Concat(kept...), victims}
 }
 
 // isForeign says whether another configuration made the chain: its points count

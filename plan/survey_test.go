@@ -87,7 +87,7 @@ func TestSurvey(t *testing.T) {
 func TestAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 59 * time.Second: "59s", time.Minute: "1m", 119 * time.Minute: "119m", 2 * time.Hour: "2h",
-		25 * time.Hour: "25h", 71*time.Hour + 59*time.Minute: "71h", 72 * time.Hour: "3d", 400 * day: "400d",
+		25 * time.Hour: "25h", 71*time.Hour + 59*time.Minute: "71h", 72 * time.Hour: "3d", 7*day - time.Hour: "7d", 400 * day: "400d",
 	} {
 		if got := Age(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)

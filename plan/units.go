@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -15,7 +16,7 @@ func Age(d time.Duration) string {
 	case d < 72*time.Hour:
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
+	return fmt.Sprintf("%dd", int(math.Round(d.Hours()/24)))
 }
 
 // Bytes prints a size with three digits: 512 B, 1.50 KiB, 118 GiB.
