@@ -38,15 +38,44 @@ type Hinter interface{ Hint() string }
 // changes nothing anywhere.
 func Survey(ctx context.Context, want *config.Config, open Openers, now time.Time) Inventory {
 	v := Inventory{Taken: now, Hosts: make([]Host, len(want.Hosts)), Stores: make([]Store, len(want.Stores))}
-	var wg sync.WaitGroup
+	var all sideBySide
 	for i, h := range want.Hosts {
-		wg.Go(func() { v.Hosts[i] = surveyHost(ctx, h, open) })
+		all.do(func() { v.Hosts[i] = surveyHost(ctx, h, open) })
 	}
 	for i, s := range want.Stores {
-		wg.Go(func() { v.Stores[i] = surveyStore(ctx, s, open) })
+		all.do(func() { v.Stores[i] = surveyStore(ctx, s, open) })
 	}
-	wg.Wait()
+	all.wait()
 	return v
+}
+
+// sideBySide runs functions at once. A panic in one is raised again by wait:
+// left in its goroutine it would end the process with Go's exit code 2, which
+// for a plan means that there are changes.
+type sideBySide struct {
+	wg  sync.WaitGroup
+	mu  sync.Mutex
+	bug any
+}
+
+func (s *sideBySide) do(f func()) {
+	s.wg.Go(func() {
+		defer func() {
+			if bug := recover(); bug != nil {
+				s.mu.Lock()
+				s.bug = bug
+				s.mu.Unlock()
+			}
+		}()
+		f()
+	})
+}
+
+func (s *sideBySide) wait() {
+	s.wg.Wait()
+	if s.bug != nil {
+		panic(s.bug)
+	}
 }
 
 func surveyHost(ctx context.Context, h config.Host, open Openers) Host {

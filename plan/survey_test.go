@@ -105,3 +105,14 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestSurveyPanicsInItsCaller(t *testing.T) {
+	defer func() {
+		if bug := recover(); bug != "a bug" {
+			t.Errorf("recovered %v, want the panic of the opener", bug)
+		}
+	}()
+	want := &config.Config{Hosts: []config.Host{{Name: "local"}}}
+	Survey(t.Context(), want, Openers{Host: func(context.Context, config.Host) (Hypervisor, error) { panic("a bug") }}, time.Now())
+	t.Error("Survey returned")
+}
