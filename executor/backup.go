@@ -189,7 +189,11 @@ func (a *attempt) begin(ctx context.Context) error {
 	a.point.Start = a.Now().UTC()
 	if err := a.host.BeginBackup(ctx, a.want.UUID, job); err != nil {
 		a.zombies = !errors.Is(err, virt.ErrBusy)
-		return fmt.Errorf("begin backup job: %w", err)
+		err = fmt.Errorf("begin backup job: %w", err)
+		if errors.Is(err, virt.ErrOldImage) {
+			return &hintError{err, "with the domain shut off: qemu-img amend -f qcow2 -o compat=1.1 IMAGE; or leave the disk out: disks { exclude = [TARGET] }"}
+		}
+		return err
 	}
 	return a.describe(ctx)
 }

@@ -134,6 +134,25 @@ func testZombie(t *testing.T, clear func(*world, string, virt.Backup) error) {
 	w.run(t, uuid, w.backup(t, "c3", "vda", "vdb"))
 }
 
+// An image in qcow2 version 2 has no room for bitmaps; the error says that it is
+// this, and nothing is left.
+func TestOldImage(t *testing.T) {
+	w := newWorld(t)
+	uuid := w.Make(t, "web", map[string]int64{"vda": mib})
+	w.Stop(t, uuid)
+	if out, err := exec.Command("qemu-img", "amend", "-f", "qcow2", "-o", "compat=0.10", w.root.Image(uuid, "vda")).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img: %v: %s", err, out)
+	}
+	w.Start(t, uuid)
+	if err := w.BeginBackup(t.Context(), uuid, w.backup(t, "first", "vda")); !errors.Is(err, virt.ErrOldImage) {
+		t.Fatalf("begin: %v, want %v", err, virt.ErrOldImage)
+	}
+	d, err := w.Domain(t.Context(), uuid)
+	if err != nil || d.Job != nil || len(d.Checkpoints) > 0 {
+		t.Fatalf("left behind: %+v, %v", d, err)
+	}
+}
+
 func TestReadOnlySurvey(t *testing.T) {
 	w := newWorld(t)
 	uuid := w.Make(t, "web", map[string]int64{"vda": mib})

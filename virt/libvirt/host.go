@@ -151,9 +151,10 @@ func isCode(err error, codes ...libvirt.ErrorNumber) bool {
 	return false
 }
 
-// sentinels are the errors that callers tell apart, by libvirt's code.
-func sentinel(code libvirt.ErrorNumber) error {
-	switch code {
+// sentinel is the error that callers tell apart, by libvirt's code; QEMU's
+// errors have none, only their text.
+func sentinel(e libvirt.Error) error {
+	switch e.Code {
 	case libvirt.ERR_NO_DOMAIN:
 		return virt.ErrNoDomain
 	case libvirt.ERR_NO_DOMAIN_CHECKPOINT:
@@ -165,6 +166,9 @@ func sentinel(code libvirt.ErrorNumber) error {
 	case libvirt.ERR_NO_SUPPORT, libvirt.ERR_OPERATION_UNSUPPORTED, libvirt.ERR_CONFIG_UNSUPPORTED, libvirt.ERR_ARGUMENT_UNSUPPORTED:
 		return virt.ErrUnsupported
 	}
+	if strings.Contains(e.Message, "dirty bitmaps in qcow2 v2") {
+		return virt.ErrOldImage
+	}
 	return nil
 }
 
@@ -175,7 +179,7 @@ func plain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	if s := sentinel(e.Code); s != nil {
+	if s := sentinel(e); s != nil {
 		return fmt.Errorf("%w: %s", s, e.Message)
 	}
 	return errors.New(e.Message)
