@@ -27,7 +27,7 @@ var imports = map[string][]string{
 	"store/virtnbdbackup": {"format"},
 	"plan":                {"config", "virt", "store"},
 	"executor":            {"plan", "virt", "nbd", "format", "store"},
-	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "virt/libvirt"},
+	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "store/virtnbdbackup", "virt/libvirt"},
 
 	// test support
 	"virt/virttest":          {"virt"},

@@ -45,8 +45,8 @@ func TestHistory(t *testing.T) {
 func (w *world) restored(t *testing.T, l located) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "new")
-	r := executor.Restoration{Folder: l.folder, Chain: l.chain, Sequence: l.point.Sequence, Dir: dir, Format: "raw"}
-	files, err := executor.Restore(t.Context(), localStore{w.store()}, r, func(string, int64, int64) {})
+	r := executor.Restoration{Dir: dir, Format: "raw"}
+	files, err := restore(t.Context(), w.store(), l, l.point.Sequence, r, func(string, int64, int64) {})
 	if err != nil || len(files) != len(l.point.Disks)+1 {
 		t.Fatalf("restore %s.%d: %v %v", l.chain, l.point.Sequence, files, err)
 	}

@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"vbk/format"
 	"vbk/store"
@@ -43,17 +45,70 @@ func checkFooter(c Chain, d store.PointDisk) error {
 	return nil
 }
 
-// DiskImage is a disk at a point: a chain's files laid over one another. Close
-// releases them.
-type DiskImage struct {
-	*format.Image
-	files []ChainFile
+// ChainPoint is a point of an open chain.
+type ChainPoint struct {
+	chain Chain
+	point store.Point
 }
 
-// Close closes the files.
-func (i *DiskImage) Close() error {
+// PointOf is the point of an open chain with this sequence.
+func PointOf(c Chain, sequence int) (ChainPoint, error) {
+	m := c.Manifest()
+	for _, p := range m.Points {
+		if p.Sequence == sequence {
+			return ChainPoint{c, p}, nil
+		}
+	}
+	return ChainPoint{}, fmt.Errorf("chain %s has no point %d", m.Chain, sequence)
+}
+
+// Targets lists the disks of the point.
+func (p ChainPoint) Targets() []string {
+	var all []string
+	for _, d := range p.point.Disks {
+		all = append(all, d.Target)
+	}
+	return all
+}
+
+// OpenDisk is OpenDisk at the point.
+func (p ChainPoint) OpenDisk(_ context.Context, target string) (*DiskImage, error) {
+	return OpenDisk(p.chain, p.point.Sequence, target)
+}
+
+// XML reads the domain's definition as it was at the point.
+func (p ChainPoint) XML() ([]byte, error) {
+	name := store.ExtraFileName(p.point.Sequence, p.point.Attempt, "domain.xml")
+	f, err := p.chain.Open(name)
+	if err != nil {
+		return nil, &DamageError{err}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		return nil, err
+	}
+	for _, known := range p.point.Files {
+		if known.Name == name && known.Hash != store.Hash(text) {
+			return nil, &DamageError{fmt.Errorf("%s: hash is %s, the manifest says %s", name, store.Hash(text), known.Hash)}
+		}
+	}
+	return text, nil
+}
+
+// DiskImage is a disk at a point: files laid over one another. Close releases
+// them.
+type DiskImage struct {
+	*format.Image
+	io.Closer
+}
+
+// chainFiles are the files of a disk.
+type chainFiles []ChainFile
+
+func (files chainFiles) Close() error {
 	var all []error
-	for _, f := range i.files {
+	for _, f := range files {
 		all = append(all, f.Close())
 	}
 	return errors.Join(all...)
@@ -63,17 +118,17 @@ func (i *DiskImage) Close() error {
 // files from the newest back to the first that stands alone, and refuses one
 // that is not the file the manifest names.
 func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
-	i := &DiskImage{}
+	var open chainFiles
 	defer func() {
 		if err != nil {
-			_ = i.Close()
+			_ = open.Close()
 		}
 	}()
 	files, err := layers(c.Manifest(), sequence, target)
 	if err != nil {
 		return nil, err
 	}
-	var opened []*format.File
+	var parsed []*format.File
 	for _, d := range files {
 		if err := checkFooter(c, d); err != nil {
 			return nil, err
@@ -82,17 +137,18 @@ func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
 		if err != nil {
 			return nil, err
 		}
-		i.files = append(i.files, f)
-		parsed, err := format.Open(f, f.Size())
+		open = append(open, f)
+		file, err := format.Open(f, f.Size())
 		if err != nil {
 			return nil, &DamageError{fmt.Errorf("%s: %w", d.File, err)}
 		}
-		opened = append(opened, parsed)
+		parsed = append(parsed, file)
 	}
-	if i.Image, err = format.NewImage(opened...); err != nil {
+	image, err := format.NewImage(parsed...)
+	if err != nil {
 		return nil, &DamageError{err}
 	}
-	return i, nil
+	return &DiskImage{image, open}, nil
 }
 
 // layers lists the files that make a disk at a point, oldest first.

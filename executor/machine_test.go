@@ -232,8 +232,9 @@ func (m *machine) restored(d store.Domain) {
 				m.Fatalf("point %d has %d disks, copied were %d", p.Sequence, len(p.Disks), len(saw))
 			}
 			for _, format := range []string{"raw", "qcow2"} {
-				r := executor.Restoration{Folder: d.Folder, Chain: c.Name, Sequence: p.Sequence, Dir: m.TempDir(), Format: format}
-				if _, err := executor.Restore(m.Context(), localStore{m.store()}, r, func(string, int64, int64) {}); err != nil {
+				l := located{folder: d.Folder, chain: c.Name}
+				r := executor.Restoration{Dir: m.TempDir(), Format: format}
+				if _, err := restore(m.Context(), m.store(), l, p.Sequence, r, func(string, int64, int64) {}); err != nil {
 					m.Fatal(err)
 				}
 				wantNames(m.T, r.Dir, 3)

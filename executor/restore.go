@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,14 +15,19 @@ import (
 	"vbk/store"
 )
 
+// RestorePoint is what Restore reads: a ChainPoint, or a point that another
+// program wrote.
+type RestorePoint interface {
+	Targets() []string // of its disks
+	OpenDisk(ctx context.Context, target string) (*DiskImage, error)
+	XML() ([]byte, error) // the domain's definition; nil if none is stored
+}
+
 // Restoration says what is to be brought back, and where to.
 type Restoration struct {
-	Folder   string // of the domain on the store
-	Chain    string
-	Sequence int
-	Disks    []string // targets; empty: all of the point
-	Dir      string   // made if it is absent
-	Format   string   // "raw" or "qcow2"
+	Disks  []string // targets; empty: all of the point
+	Dir    string   // made if it is absent
+	Format string   // "raw" or "qcow2"
 }
 
 // Restored is a file that a restore has written.
@@ -34,22 +38,13 @@ type Restored struct {
 }
 
 // Restore writes disks of a point as DIR/<target>.<format>, and the domain's
-// XML beside them as domain.xml. Existing files are never overwritten; a
+// XML, if the point has it, beside them as domain.xml. Existing files are never overwritten; a
 // domain.xml that is the same may be there. Until a file is complete and durable
 // its name ends in .partial, and a restore that fails removes that one: what is
 // returned with the error is whole. progress is told the bytes of each piece
 // that is done.
-func Restore(ctx context.Context, s Store, r Restoration, progress func(disk string, done, total int64)) ([]Restored, error) {
-	chain, err := s.OpenChain(r.Folder, r.Chain)
-	if err != nil {
-		return nil, err
-	}
-	defer chain.Close()
-	point, err := findPoint(chain.Manifest(), r.Sequence)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := chooseDisks(point, r.Disks)
+func Restore(ctx context.Context, p RestorePoint, r Restoration, progress func(disk string, done, total int64)) ([]Restored, error) {
+	targets, err := chooseDisks(p.Targets(), r.Disks)
 	if err != nil {
 		return nil, err
 	}
@@ -59,19 +54,19 @@ func Restore(ctx context.Context, s Store, r Restoration, progress func(disk str
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	xml, damage := readXML(chain, point)
+	xml, damage := p.XML()
 	if err := r.checkFree(targets, xml); err != nil {
 		return nil, err
 	}
 	var done []Restored
 	for _, t := range targets {
-		size, err := restoreDisk(ctx, chain, r, t, func(n, total int64) { progress(t, n, total) })
+		size, err := restoreDisk(ctx, p, r, t, func(n, total int64) { progress(t, n, total) })
 		if err != nil {
 			return done, fmt.Errorf("restore disk %s: %w", t, err)
 		}
 		done = append(done, Restored{t, r.path(t), size})
 	}
-	if damage != nil {
+	if damage != nil || xml == nil {
 		return done, errors.Join(damage, syncDir(r.Dir))
 	}
 	if err := restoreXML(r.xmlPath(), xml); err != nil {
@@ -94,6 +89,9 @@ func (r Restoration) checkFree(targets []string, xml []byte) error {
 			return taken(r.path(t))
 		}
 	}
+	if xml == nil {
+		return nil
+	}
 	found, err := os.ReadFile(r.xmlPath())
 	if !errors.Is(err, os.ErrNotExist) && !bytes.Equal(found, xml) {
 		return taken(r.xmlPath())
@@ -101,22 +99,11 @@ func (r Restoration) checkFree(targets []string, xml []byte) error {
 	return nil
 }
 
-func findPoint(m store.Manifest, sequence int) (store.Point, error) {
-	for _, p := range m.Points {
-		if p.Sequence == sequence {
-			return p, nil
+func chooseDisks(all, wanted []string) ([]string, error) {
+	for _, target := range all {
+		if !store.IsPlainFileName(target) { // it becomes the name of a file
+			return nil, &DamageError{fmt.Errorf("the point has a disk %q", target)}
 		}
-	}
-	return store.Point{}, fmt.Errorf("chain %s has no point %d", m.Chain, sequence)
-}
-
-func chooseDisks(p store.Point, wanted []string) ([]string, error) {
-	var all []string
-	for _, d := range p.Disks {
-		if !store.IsPlainFileName(d.Target) { // it becomes the name of a file
-			return nil, &DamageError{fmt.Errorf("the point has a disk %q", d.Target)}
-		}
-		all = append(all, d.Target)
 	}
 	if len(wanted) == 0 {
 		return all, nil
@@ -129,8 +116,8 @@ func chooseDisks(p store.Point, wanted []string) ([]string, error) {
 	return slices.Compact(slices.Sorted(slices.Values(wanted))), nil
 }
 
-func restoreDisk(ctx context.Context, chain Chain, r Restoration, disk string, progress func(done, total int64)) (size int64, err error) {
-	image, err := OpenDisk(chain, r.Sequence, disk)
+func restoreDisk(ctx context.Context, p RestorePoint, r Restoration, disk string, progress func(done, total int64)) (size int64, err error) {
+	image, err := p.OpenDisk(ctx, disk)
 	if err != nil {
 		return 0, err
 	}
@@ -206,26 +193,6 @@ func fill(ctx context.Context, t target, image *format.Image, progress func(done
 	}
 	var done counter
 	return Copy(ctx, t, source, func(bytes int64) { progress(done.add(bytes), total) })
-}
-
-// readXML reads the domain's definition as it was at the point.
-func readXML(chain Chain, p store.Point) ([]byte, error) {
-	name := store.ExtraFileName(p.Sequence, p.Attempt, "domain.xml")
-	f, err := chain.Open(name)
-	if err != nil {
-		return nil, &DamageError{err}
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
-	if err != nil {
-		return nil, err
-	}
-	for _, known := range p.Files {
-		if known.Name == name && known.Hash != store.Hash(text) {
-			return nil, &DamageError{fmt.Errorf("%s: hash is %s, the manifest says %s", name, store.Hash(text), known.Hash)}
-		}
-	}
-	return text, nil
 }
 
 func restoreXML(path string, xml []byte) error {

@@ -11,12 +11,15 @@ import (
 	"vbk/executor"
 	"vbk/plan"
 	"vbk/store"
+	"vbk/store/local"
 )
 
 // restoration is what a test restores: the newest of two points with two disks.
 type restoration struct {
 	*world
-	t *testing.T
+	t        *testing.T
+	chain    string
+	sequence int
 	executor.Restoration
 	content map[string][]byte
 }
@@ -28,7 +31,7 @@ func newRestoration(t *testing.T) restoration {
 	w.nextDay()
 	w.succeed(plan.Options{})
 	l := w.points()[1]
-	r := restoration{world: w, t: t, content: map[string][]byte{}}
+	r := restoration{world: w, t: t, chain: l.chain, sequence: 1, content: map[string][]byte{}}
 	for _, target := range []string{"vda", "vdb"} {
 		content, err := w.read(l, target)
 		if err != nil {
@@ -36,12 +39,30 @@ func newRestoration(t *testing.T) restoration {
 		}
 		r.content[target] = content
 	}
-	r.Restoration = executor.Restoration{Folder: l.folder, Chain: l.chain, Sequence: 1, Dir: t.TempDir(), Format: "raw"}
+	r.Restoration = executor.Restoration{Dir: t.TempDir(), Format: "raw"}
 	return r
 }
 
 func (r restoration) run(ctx context.Context) ([]executor.Restored, error) {
-	return executor.Restore(ctx, localStore{r.store()}, r.Restoration, func(string, int64, int64) {})
+	return r.observed(ctx, func(string, int64, int64) {})
+}
+
+func (r restoration) observed(ctx context.Context, progress func(string, int64, int64)) ([]executor.Restored, error) {
+	return restore(ctx, r.store(), located{folder: r.points()[0].folder, chain: r.chain}, r.sequence, r.Restoration, progress)
+}
+
+// restore opens a chain and restores one of its points.
+func restore(ctx context.Context, s *local.Store, l located, sequence int, r executor.Restoration, progress func(string, int64, int64)) ([]executor.Restored, error) {
+	chain, err := localStore{s}.OpenChain(l.folder, l.chain)
+	if err != nil {
+		return nil, err
+	}
+	defer chain.Close()
+	p, err := executor.PointOf(chain, sequence)
+	if err != nil {
+		return nil, err
+	}
+	return executor.Restore(ctx, p, r, progress)
 }
 
 // TestRestoreNeverOverwrites: what is there stays as it is, whatever its name
@@ -75,7 +96,7 @@ func TestRestoreNeverOverwrites(t *testing.T) {
 func TestRestoreLateFile(t *testing.T) {
 	r := newRestoration(t)
 	path := filepath.Join(r.Dir, "vda.raw")
-	files, err := executor.Restore(t.Context(), localStore{r.store()}, r.Restoration, func(string, int64, int64) {
+	files, err := r.observed(t.Context(), func(string, int64, int64) {
 		_ = os.WriteFile(path, []byte("precious"), 0o600)
 	})
 	if !errors.Is(err, os.ErrExist) || len(files) > 0 {
@@ -105,14 +126,14 @@ func TestRestoreAgain(t *testing.T) {
 
 // TestRestoreRefuses what is not there.
 func TestRestoreRefuses(t *testing.T) {
-	for want, change := range map[string]func(*executor.Restoration){
-		"no disk vdz":    func(r *executor.Restoration) { r.Disks = []string{"vda", "vdz"} },
-		"no point 7":     func(r *executor.Restoration) { r.Sequence = 7 },
-		"unknown format": func(r *executor.Restoration) { r.Format = "vmdk" },
-		"not exist":      func(r *executor.Restoration) { r.Chain = "20200101T000000Z-0000" },
+	for want, change := range map[string]func(*restoration){
+		"no disk vdz":    func(r *restoration) { r.Disks = []string{"vda", "vdz"} },
+		"no point 7":     func(r *restoration) { r.sequence = 7 },
+		"unknown format": func(r *restoration) { r.Format = "vmdk" },
+		"not exist":      func(r *restoration) { r.chain = "20200101T000000Z-0000" },
 	} {
 		r := newRestoration(t)
-		change(&r.Restoration)
+		change(&r)
 		if files, err := r.run(t.Context()); err == nil || !strings.Contains(err.Error(), want) || len(files) > 0 {
 			t.Errorf("want %q, got %v %v", want, files, err)
 		}
@@ -126,7 +147,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	r := newRestoration(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := executor.Restore(ctx, localStore{r.store()}, r.Restoration, func(disk string, _, _ int64) {
+	_, err := r.observed(ctx, func(disk string, _, _ int64) {
 		if _, err := os.Stat(filepath.Join(r.Dir, disk+".raw")); err == nil {
 			t.Errorf("%s has its name before it is complete", disk)
 		}
@@ -182,6 +203,38 @@ func TestRestoreWithoutXML(t *testing.T) {
 	wantNames(t, r.Dir, 2)
 }
 
+// bare is a point without a definition of its domain.
+type bare struct{ executor.RestorePoint }
+
+func (bare) XML() ([]byte, error) { return nil, nil }
+
+// TestRestoreBare: no domain.xml is made up, and one that is there is left alone.
+func TestRestoreBare(t *testing.T) {
+	r := newRestoration(t)
+	chain, err := localStore{r.store()}.OpenChain(r.points()[0].folder, r.chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Close()
+	p, err := executor.PointOf(chain, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(r.Dir, "domain.xml")
+	if err := os.WriteFile(other, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := executor.Restore(t.Context(), bare{p}, r.Restoration, func(string, int64, int64) {})
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v %v", files, err)
+	}
+	for target, want := range r.content {
+		wantFile(t, filepath.Join(r.Dir, target+".raw"), want)
+	}
+	wantFile(t, other, []byte("another"))
+	wantNames(t, r.Dir, 3)
+}
+
 // TestDamagedChain: nothing is built on a chain with a damaged footer, and the
 // hint leads out of it.
 func TestDamagedChain(t *testing.T) {
@@ -217,7 +270,7 @@ func (c forged) Manifest() store.Manifest { return c.m }
 // manifest names, is damage.
 func TestForgedFile(t *testing.T) {
 	r := newRestoration(t)
-	chain, err := localStore{r.store()}.OpenChain(r.Folder, r.Chain)
+	chain, err := localStore{r.store()}.OpenChain(r.points()[0].folder, r.chain)
 	if err != nil {
 		t.Fatal(err)
 	}

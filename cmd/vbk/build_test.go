@@ -103,6 +103,14 @@ func TestStaticBuild(t *testing.T) {
 	p.run(t, 0, "restore", "web01@latest", "-o", "second", "-format", "raw")
 	wantContent(t, filepath.Join(p.dir, "second", "vda.raw"), second)
 
+	p.run(t, 0, "restore", "-i", "backup", "-o", "by-path", "-format", "raw")
+	wantContent(t, filepath.Join(p.dir, "by-path", "vda.raw"), second)
+	files, err := filepath.Glob(filepath.Join(p.dir, "backup", "*", "*", "*.v3"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files %v (%v)", files, err)
+	}
+	p.run(t, 0, append([]string{"dump"}, files...)...)
+
 	const which = "this is the static build of vbk, which has no libvirt: use the build with cgo"
 	_, problem := p.run(t, 3, "plan")
 	wantText(t, problem, "vbk: host.local: connect to qemu:///system: "+which)

@@ -3,7 +3,7 @@
 // what was reviewed (vbk apply), and brings data back (vbk restore).
 //
 // Reading the source: main.go holds the table of commands and the only exit;
-// each command is the file of its name; world.go opens hosts and stores;
+// each command is the file of its name; shelf.go opens what -i PATH names; world.go opens hosts and stores;
 // view_*.go and bars.go turn plans and events into text. Nothing below this
 // package prints or exits.
 package main

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -13,9 +15,18 @@ import (
 
 func (env *environment) listCommand() *cli.Command {
 	return &cli.Command{
-		Name: "list", Usage: "show restore points, and what holds each", ArgsUsage: "[DOMAIN]", UsageText: "vbk list [DOMAIN]",
+		Name: "list", Usage: "show restore points, and what holds each", ArgsUsage: "[DOMAIN]",
+		UsageText:   "vbk list [DOMAIN]\n       vbk list -i PATH",
+		Description: pathHelp + "\n\n  vbk list -i /mnt/usb/web01-4c1f9d2a",
+		Flags:       []cli.Flag{pathFlag()},
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 1 {
+			path, given, err := fromPath(c, "a domain")
+			switch {
+			case err != nil:
+				return err
+			case given:
+				return env.listPath(c.Context, path)
+			case c.NArg() > 1:
 				return fmt.Errorf("vbk list takes one domain, got %d", c.NArg())
 			}
 			cfg, err := env.load()
@@ -71,6 +82,43 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 			}
 		}
 	}
+}
+
+// listPath shows what lies at a path.
+func (env *environment) listPath(ctx context.Context, path string) error {
+	all, err := env.shelves(ctx, path)
+	if err != nil {
+		return err
+	}
+	for i, s := range all {
+		if i > 0 {
+			fmt.Fprintln(env.stdout)
+		}
+		env.printShelf(s)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(env.stdout, "No restore points.")
+	}
+	for _, s := range all {
+		for _, p := range s.problems {
+			env.complain(p)
+		}
+	}
+	return nil
+}
+
+func (env *environment) printShelf(s shelf) {
+	fmt.Fprintf(env.stdout, "%s, UUID %s, in %s\n", cmp.Or(s.domain, "unknown domain"), cmp.Or(s.uuid, "unknown"), s.path)
+	if len(s.points) == 0 {
+		fmt.Fprintln(env.stdout, "No restore points.")
+		return
+	}
+	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POINT\tTIME\tKIND\tDISKS\tSIZE\tSTATE")
+	for _, p := range s.points {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", p.name, p.when, p.kind, strings.Join(p.disks, ","), plan.Bytes(p.size), p.state())
+	}
+	_ = table.Flush() // writes to stdout, as everything here
 }
 
 // policyOf finds the policy of the block that owns a chain, by its address

@@ -160,7 +160,7 @@ func (env *environment) commands() []*cli.Command {
 	return []*cli.Command{
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
 		env.planCommand(), env.applyCommand(), env.showCommand(), env.listCommand(),
-		env.restoreCommand(), env.verifyCommand(), env.versionCommand(),
+		env.restoreCommand(), env.verifyCommand(), env.dumpCommand(), env.versionCommand(),
 	}
 }
 

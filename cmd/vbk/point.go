@@ -10,6 +10,7 @@ import (
 
 	"vbk/config"
 	"vbk/store"
+	"vbk/store/local"
 )
 
 const points = "POINT is DOMAIN@latest, DOMAIN@TIME (that or the next older point) or DOMAIN@CHAIN.N, as\nvbk list prints it."
@@ -28,7 +29,8 @@ func parseAddress(text string) (address, error) {
 
 // located is a folder with the store it lies on.
 type located struct {
-	store  config.Store
+	store  config.Store // zero if it was found by -i
+	repo   *local.Store
 	folder store.Domain
 }
 
@@ -68,7 +70,7 @@ func (w *world) folders(ctx context.Context, cfg *config.Config) (all []located,
 			continue
 		}
 		for _, d := range domains {
-			all = append(all, located{s, d})
+			all = append(all, located{s, opened, d})
 		}
 	}
 	return all, problems

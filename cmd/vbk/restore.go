@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,79 +12,115 @@ import (
 
 	"vbk/executor"
 	"vbk/plan"
-	"vbk/store"
 )
 
 func (env *environment) restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "write the disks of a point, and the domain's XML", ArgsUsage: "POINT",
-		UsageText:   "vbk restore POINT -o DIR [-format qcow2|raw] [-disk TARGET]",
-		Description: points + "\n\n  vbk restore web01@latest -o /srv/restore\n  vbk restore web01@2026-11-22T12:00 -o /srv/restore -format raw -disk vda",
+		UsageText: "vbk restore POINT -o DIR [-format qcow2|raw] [-disk TARGET]\n" +
+			"       vbk restore -i PATH [-until POINT] -o DIR [-format qcow2|raw] [-disk TARGET]",
+		Description: points + "\n\n  vbk restore web01@latest -o /srv/restore\n  vbk restore web01@2026-11-22T12:00 -o /srv/restore -format raw -disk vda\n\n" +
+			pathHelp + " The newest point that is sound is restored,\nunless -until names another: CHAIN.N, N, a checkpoint, or a time in UTC; of virtnbdbackup a\ncheckpoint, or how its name begins. Files of virtnbdbackup are first compared with the .chksum\nbeside them.\n\n" +
+			"  vbk restore -i /mnt/usb/web01-4c1f9d2a -o /srv/restore -until 2026-11-22T12:00",
 		Flags: []cli.Flag{
+			pathFlag(),
+			&cli.StringFlag{Name: "until", Usage: "with -i: the `POINT` to restore instead of the newest"},
 			&cli.StringFlag{Name: "o", Usage: "write into `DIR`, which is made if absent; nothing in it is overwritten"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the disks: qcow2, or raw (sparse)", Value: "qcow2"},
 			&cli.StringSliceFlag{Name: "disk", Usage: "only the disk `TARGET`; repeatable"},
 		},
 		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
-				return hint(errors.New("vbk restore needs one point"), "vbk list shows the points")
+			if err := checkRestore(c); err != nil {
+				return err
 			}
-			if c.String("o") == "" {
-				return hint(errors.New("vbk restore needs a folder to write into: -o DIR"), "vbk restore %s -o /srv/restore", c.Args().First())
-			}
-			if f := c.String("format"); f != "qcow2" && f != "raw" {
-				return fmt.Errorf("flag -format: %q is neither qcow2 nor raw", f)
-			} else if f == "qcow2" && !writesQcow2 {
-				return hint(errors.New("this is the static build of vbk, which writes no qcow2"),
-					"use -format raw, and qemu-img convert if need be, or the build with cgo (CGO_ENABLED=1)")
-			}
-			cfg, err := env.load()
+			p, err := env.openPoint(c)
 			if err != nil {
 				return err
 			}
-			w := env.newWorld(true)
-			defer w.close()
-			f, err := w.find(c.Context, cfg, c.Args().First())
-			if err != nil {
-				return err
-			}
+			defer p.Close()
 			for _, target := range c.StringSlice("disk") {
-				if _, ok := f.point.Disk(target); !ok {
-					return fmt.Errorf("flag -disk: the point %s has no disk %s, only %s", f, target, strings.Join(targets(f.point), ", "))
+				if all := p.Targets(); !slices.Contains(all, target) {
+					return fmt.Errorf("flag -disk: the point %s has no disk %s, only %s", p.name, target, strings.Join(all, ", "))
 				}
 			}
-			r := executor.Restoration{Folder: f.folder.Folder, Chain: f.chain.Name, Sequence: f.point.Sequence,
-				Disks: c.StringSlice("disk"), Dir: env.path(c.String("o")), Format: c.String("format")}
-			return w.restore(c, f, r)
+			return env.restore(c, p)
 		},
 	}
 }
 
-func (w *world) restore(c *cli.Context, f found, r executor.Restoration) error {
-	fmt.Fprintf(w.env.stdout, "Restoring %s of %s UTC to %s.\n", f, shortTime(f.point.Start), r.Dir)
-	view := restoreView{env: w.env, bars: w.env.newBars(), last: w.env.now()}
-	files, err := executor.Restore(c.Context, localStore{w.stores[f.store.Address()]}, r, view.progress)
-	w.env.endBars()
-	for _, file := range files {
-		if file.Disk == "" {
-			fmt.Fprintf(w.env.stdout, "  %s\n", file.Path)
-		} else {
-			fmt.Fprintf(w.env.stdout, "  %s  %s\n", file.Path, plan.Bytes(file.Size))
-		}
+// checkRestore looks at the arguments alone.
+func checkRestore(c *cli.Context) error {
+	path, byPath, err := fromPath(c, "a point")
+	what := c.Args().First()
+	switch {
+	case err != nil:
+		return err
+	case byPath:
+		what = "-i " + path
+	case c.NArg() != 1:
+		return hint(errors.New("vbk restore needs one point"), "vbk list shows the points")
+	case c.IsSet("until"):
+		return fmt.Errorf("flag -until belongs to -i PATH: the point %s says itself until when", what)
 	}
-	if err != nil {
-		if damaged(f.chain, err) {
-			return failWith(exitUnsound, hint(err, "vbk verify -read-data '%s' tells what is lost; vbk list shows older points", f))
-		}
-		return failWith(exitFailed, err)
+	if c.IsSet("until") && c.String("until") == "" {
+		return errors.New("flag -until: the point is empty")
+	}
+	if c.String("o") == "" {
+		return hint(errors.New("vbk restore needs a folder to write into: -o DIR"), "vbk restore %s -o /srv/restore", what)
+	}
+	if f := c.String("format"); f != "qcow2" && f != "raw" {
+		return fmt.Errorf("flag -format: %q is neither qcow2 nor raw", f)
+	} else if f == "qcow2" && !writesQcow2 {
+		return hint(errors.New("this is the static build of vbk, which writes no qcow2"),
+			"use -format raw, and qemu-img convert if need be, or the build with cgo (CGO_ENABLED=1)")
 	}
 	return nil
 }
 
-// damaged says whether a failure is the chain's: something in it is known to be
-// wrong, or a reader found it to be.
-func damaged(c store.Chain, err error) bool {
-	return len(c.Problems) > 0 || executor.IsDamage(err)
+// openPoint opens the point of the command line.
+func (env *environment) openPoint(c *cli.Context) (opened, error) {
+	if path := c.String("i"); path != "" {
+		s, err := env.shelf(c.Context, path)
+		if err != nil {
+			return opened{}, err
+		}
+		return env.open(c.Context, s, c.String("until"), c.StringSlice("disk"))
+	}
+	cfg, err := env.load()
+	if err != nil {
+		return opened{}, err
+	}
+	f, err := env.newWorld(true).find(c.Context, cfg, c.Args().First())
+	if err != nil {
+		return opened{}, err
+	}
+	o, err := f.open()
+	o.next = fmt.Sprintf("vbk verify -read-data '%s' tells what is lost; vbk list shows older points", f)
+	return o, o.failed(err)
+}
+
+func (env *environment) restore(c *cli.Context, p opened) error {
+	r := executor.Restoration{Disks: c.StringSlice("disk"), Dir: env.path(c.String("o")), Format: c.String("format")}
+	if p.warning != "" {
+		env.complain(errors.New("warning: " + p.warning))
+	}
+	fmt.Fprintf(env.stdout, "Restoring %s of %s to %s.\n", p.name, p.when, r.Dir)
+	view := restoreView{env: env, bars: env.newBars(), last: env.now()}
+	files, err := executor.Restore(c.Context, p, r, view.progress)
+	env.endBars()
+	xml := false
+	for _, file := range files {
+		if file.Disk == "" {
+			xml = true
+			fmt.Fprintf(env.stdout, "  %s\n", file.Path)
+		} else {
+			fmt.Fprintf(env.stdout, "  %s  %s\n", file.Path, plan.Bytes(file.Size))
+		}
+	}
+	if err == nil && !xml {
+		fmt.Fprintln(env.stdout, "  (no definition of the domain is stored with this point)")
+	}
+	return p.failed(err)
 }
 
 // restoreView shows bars on a terminal, and prints a line every 30 s otherwise.

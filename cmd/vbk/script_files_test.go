@@ -1,13 +1,19 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -60,6 +66,77 @@ func listFiles(ts *testscript.TestScript, _ bool, args []string) {
 	for _, e := range entries {
 		fmt.Fprintln(ts.Stdout(), e.Name())
 	}
+}
+
+// unpackPeer is unpack SET...: folders that virtnbdbackup wrote, as the tests of
+// store/virtnbdbackup keep them, each under its name.
+func unpackPeer(ts *testscript.TestScript, _ bool, args []string) {
+	for _, set := range args {
+		packed, err := os.Open(filepath.Join(peerData, set+".tar.zst"))
+		ts.Check(err)
+		plain, err := zstd.NewReader(packed)
+		ts.Check(err)
+		for r := tar.NewReader(plain); ; {
+			h, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			ts.Check(err)
+			path := ts.MkAbs(h.Name)
+			if h.Typeflag == tar.TypeDir {
+				ts.Check(os.MkdirAll(path, 0o755))
+				continue
+			}
+			ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+			text, err := io.ReadAll(r)
+			ts.Check(err)
+			ts.Check(os.WriteFile(path, text, 0o644))
+		}
+		plain.Close()
+		ts.Check(packed.Close())
+	}
+}
+
+// peerData is where the folders of virtnbdbackup are.
+const peerData = "../../store/virtnbdbackup/testdata"
+
+// comparePeer is cmp-peer FILE SET POINT DISK: a raw file is what virtnbdrestore
+// made of the same.
+func comparePeer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: cmp-peer FILE SET POINT DISK")
+	}
+	known, err := os.ReadFile(filepath.Join(peerData, "expected.txt"))
+	ts.Check(err)
+	content, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	line := fmt.Sprintf("%s %x\n", strings.Join(args[1:], " "), sha256.Sum256(content))
+	if !strings.Contains(string(known), strings.Join(args[1:], " ")+" ") {
+		ts.Fatalf("nothing is known of %s", strings.Join(args[1:], " "))
+	}
+	if same := strings.Contains("\n"+string(known), "\n"+line); same == neg {
+		ts.Fatalf("%s is what %s: %v", args[0], strings.Join(args[1:], " "), same)
+	}
+}
+
+// copyAny is copy FROM TO, a file or a folder, with the modes of a file system that has none.
+// FROM may be a pattern that matches one.
+func copyAny(ts *testscript.TestScript, _ bool, args []string) {
+	from, to := oneFile(ts, args[0]), ts.MkAbs(args[1])
+	ts.Check(filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, strings.TrimPrefix(path, from))
+		if d.IsDir() {
+			return os.MkdirAll(at, 0o755)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(at, text, 0o755)
+	}))
 }
 
 // fill is fill FILE: as long as its file system has room.

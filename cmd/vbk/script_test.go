@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "terminal": useTerminal,
 			"start": start, "interrupt": interrupt, "finish": finish,
 			"machine": machineCommand, "cmp-disk": compareDisk,
+			"unpack": unpackPeer, "cmp-peer": comparePeer, "copy": copyAny,
 			"flip": flip, "truncate": truncate, "replace": replaceText,
 			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill,
 		},

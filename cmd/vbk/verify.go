@@ -14,10 +14,21 @@ import (
 func (env *environment) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "check stores: structure, or with -read-data every byte", ArgsUsage: "[POINT|DOMAIN...]",
-		UsageText:   "vbk verify [-read-data] [POINT|DOMAIN...]",
-		Description: "It checks the whole folder of each machine; without arguments, of all.",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
+		UsageText:   "vbk verify [-read-data] [POINT|DOMAIN...]\n       vbk verify [-read-data] -i PATH",
+		Description: "It checks the whole folder of each machine; without arguments, of all.\n\n" + pathHelp + " Modes of files are not looked at there.",
+		Flags:       []cli.Flag{pathFlag(), &cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
 		Action: func(c *cli.Context) error {
+			path, given, err := fromPath(c, "points and domains")
+			if err != nil {
+				return err
+			}
+			if given {
+				all, err := env.shelves(c.Context, path)
+				if err != nil {
+					return err
+				}
+				return env.verify(c, all)
+			}
 			cfg, err := env.load()
 			if err != nil {
 				return err
@@ -28,7 +39,11 @@ func (env *environment) verifyCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return w.verify(c, folders)
+			var all []shelf
+			for _, l := range folders {
+				all = append(all, l.shelf(l.folder.Folder))
+			}
+			return env.verify(c, all)
 		},
 	}
 }
@@ -62,35 +77,32 @@ func (w *world) verifiable(c *cli.Context, cfg *config.Config) ([]located, error
 }
 
 // verify checks folder after folder and lists every violation.
-func (w *world) verify(c *cli.Context, folders []located) error {
+func (env *environment) verify(c *cli.Context, all []shelf) error {
 	points, lost, notes := 0, 0, 0
-	for _, l := range folders {
-		findings, err := w.stores[l.store.Address()].Check(c.Context, l.folder.Folder, c.Bool("read-data"))
+	for _, s := range all {
+		err := s.check(c.Context, c.Bool("read-data"), func(finding string, costs bool) {
+			if costs {
+				lost++
+			} else {
+				notes++
+			}
+			fmt.Fprintln(env.stdout, finding)
+		})
 		if err != nil {
 			return failWith(exitFailed, err)
 		}
-		for _, f := range findings {
-			if f.Problem.From == store.NoPoint {
-				notes++
-			} else {
-				lost++
-			}
-			fmt.Fprintf(w.env.stdout, "%s: %s\n", l.folder.Folder, describeFinding(f))
-		}
-		for _, chain := range l.folder.Chains {
-			points += len(chain.Manifest.Points)
-		}
+		points += len(s.points)
 	}
 	how := "structure checked"
 	if c.Bool("read-data") {
 		how = "every byte read"
 	}
 	if lost+notes > 0 {
-		fmt.Fprintf(w.env.stdout, "\n%s of %s, %s: not sound. Findings that cost points: %d, others: %d.\n",
-			count(points, "point"), count(len(folders), "domain"), how, lost, notes)
+		fmt.Fprintf(env.stdout, "\n%s of %s, %s: not sound. Findings that cost points: %d, others: %d.\n",
+			count(points, "point"), count(len(all), "domain"), how, lost, notes)
 		return exit(exitUnsound)
 	}
-	fmt.Fprintf(w.env.stdout, "%s of %s, %s: all is sound.\n", count(points, "point"), count(len(folders), "domain"), how)
+	fmt.Fprintf(env.stdout, "%s of %s, %s: all is sound.\n", count(points, "point"), count(len(all), "domain"), how)
 	return nil
 }
 

@@ -20,6 +20,9 @@
 // lock file is a log of records, each with its sum; what a dead run has begun
 // stays there until a later run has dealt with it.
 //
+// OpenPath makes a Store of what was copied away: a store, or the folder of one
+// domain or one chain without the store around it.
+//
 // What is missing or damaged is reported, never repaired. In particular a
 // damaged newest manifest, or files newer than any manifest, close a chain:
 // its older points can be read, nothing is added, nothing is deleted.

@@ -15,10 +15,11 @@ const maxSmallFile = 64 << 20
 
 // Reader reads a chain. While it is open, no file of the chain is deleted.
 type Reader struct {
-	s     *Store
-	dir   string
-	lock  Handle
-	chain store.Chain
+	s        *Store
+	dir      string
+	lock     Handle
+	unlocked error
+	chain    store.Chain
 }
 
 // Source is an open file of a chain. It may be used by several goroutines.
@@ -48,11 +49,12 @@ func (s *Store) openChain(folder, chain string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Lock(false); err != nil {
-		if errors.Is(err, ErrBusy) {
-			err = store.ErrInUse
-		}
-		return nil, errors.Join(err, h.Close())
+	unlocked := h.Lock(false)
+	if errors.Is(unlocked, ErrBusy) {
+		return nil, errors.Join(store.ErrInUse, h.Close())
+	}
+	if unlocked != nil && !s.byPath {
+		return nil, errors.Join(unlocked, h.Close())
 	}
 	v, err := s.view(folder, chain)
 	if err == nil && !v.listed() {
@@ -61,8 +63,13 @@ func (s *Store) openChain(folder, chain string) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	return &Reader{s: s, dir: dir, lock: h, chain: v.listing()}, nil
+	return &Reader{s: s, dir: dir, lock: h, unlocked: unlocked, chain: v.listing()}, nil
 }
+
+// Unlocked says why nothing keeps the chain's files from being deleted, in a
+// store opened by OpenPath on a file system that has no locks; nil if the lock
+// is held.
+func (r *Reader) Unlocked() error { return r.unlocked }
 
 // Chain is the chain as a survey shows it, problems included.
 func (r *Reader) Chain() store.Chain { return r.chain }

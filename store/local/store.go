@@ -18,9 +18,10 @@ const markName = "vbk.json"
 
 // Store is an opened store. It may be used by several goroutines.
 type Store struct {
-	fsys FS
-	path string
-	mark store.Mark
+	fsys   FS
+	path   string
+	mark   store.Mark
+	byPath bool // opened by OpenPath
 }
 
 // Init marks a directory as a store and opens it. The directory is made, mode

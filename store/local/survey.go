@@ -127,7 +127,7 @@ func (s *Store) lockState(folder string) (attempt *store.Attempt, locked bool, e
 	case errors.Is(err, ErrBusy):
 		holder := last.holder()
 		return &holder, true, nil
-	case err != nil:
+	case err != nil && !s.byPath:
 		return nil, false, err
 	}
 	return last.pending(), false, nil

@@ -68,6 +68,30 @@ func (f *Folder) checkFile(ctx context.Context, x *file, readData bool, complain
 	return ctx.Err()
 }
 
+// CheckSums compares the files of a disk at a point with the Adler-32 beside
+// each, if there is one: uncompressed data has no other sum. A file that differs
+// is an UnsoundError; other errors are the context's and those of OpenDisk.
+func (f *Folder) CheckSums(ctx context.Context, point, target string) error {
+	image, err := f.OpenDisk(point, target)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	for i, opened := range image.files {
+		name := image.names[i]
+		var found error
+		if err := f.checkSum(ctx, name, opened, func(message string, args ...any) {
+			found = &UnsoundError{point, target, Problem{Files: []string{name}, Detail: fmt.Sprintf(message, args...)}, f.without(target, []string{name})}
+		}); err != nil {
+			return err
+		}
+		if found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 // checkSum compares a file with the Adler-32 of all its bytes. Versions before
 // 1.9.40 wrote none, and there is none beside a raw image.
 func (f *Folder) checkSum(ctx context.Context, name string, r io.Reader, complain func(string, ...any)) error {

@@ -209,6 +209,7 @@ func (f *Folder) Point(name string) (Point, bool) {
 type Image struct {
 	*format.Image
 	files []fs.File
+	names []string // of the files
 }
 
 // Close closes the files.
@@ -261,7 +262,7 @@ func (f *Folder) OpenDisk(point, target string) (_ *Image, err error) {
 	for _, name := range files {
 		file, s, err := f.open(name)
 		if file != nil {
-			image.files = append(image.files, file)
+			image.files, image.names = append(image.files, file), append(image.names, name)
 		}
 		if err != nil {
 			return nil, &UnsoundError{point, target, Problem{Files: []string{name}, Detail: err.Error()}, f.without(target, []string{name})}

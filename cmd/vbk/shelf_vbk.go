@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"vbk/executor"
+	"vbk/store"
+	"vbk/store/local"
+)
+
+// vbkShelves are the domains of a store, or of a folder that is seen as one.
+func vbkShelves(ctx context.Context, repo *local.Store, path string) ([]shelf, error) {
+	domains, err := repo.Domains(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("flag -i: %w", err)
+	}
+	var all []shelf
+	for _, d := range domains {
+		at := path
+		if len(domains) > 1 {
+			at = filepath.Join(path, d.Folder)
+		}
+		all = append(all, located{repo: repo, folder: d}.shelf(at))
+	}
+	return all, nil
+}
+
+// shelf shows a domain's folder as what -i finds at a path.
+func (l located) shelf(path string) shelf {
+	s := shelf{domain: l.folder.Name, uuid: l.folder.UUID, path: path, check: l.check}
+	for _, c := range l.folder.Chains {
+		for _, p := range c.Manifest.Points {
+			s.points = append(s.points, l.shelved(path, c, p))
+		}
+		for _, p := range c.Problems {
+			s.problems = append(s.problems, fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
+		}
+	}
+	s.choose = func(until string) ([]shelved, bool, error) { return l.choose(s.points, until) }
+	return s
+}
+
+func pointName(c store.Chain, p store.Point) string { return fmt.Sprintf("%s.%d", c.Name, p.Sequence) }
+
+func (l located) shelved(path string, c store.Chain, p store.Point) shelved {
+	s := shelved{name: pointName(c, p), when: shortTime(p.Start) + " UTC", start: p.Start, kind: kindWord(p.Kind), disks: targets(p)}
+	for _, d := range p.Disks {
+		s.size += d.Size
+	}
+	if !c.Sound(p.Sequence) {
+		s.broken = s.disks
+	}
+	s.open = func() (opened, error) {
+		o, err := found{l, c, p}.open()
+		o.next = otherwise(path)
+		return o, err
+	}
+	return s
+}
+
+// open opens a point to restore it.
+func (f found) open() (opened, error) {
+	o := opened{name: f.String(), when: shortTime(f.point.Start) + " UTC", unsound: len(f.chain.Problems) > 0}
+	reader, err := f.repo.OpenChain(f.folder.Folder, f.chain.Name)
+	if err != nil {
+		return o, err
+	}
+	p, err := executor.PointOf(localChain{reader}, f.point.Sequence)
+	if err != nil {
+		return o, errors.Join(err, reader.Close())
+	}
+	o.RestorePoint, o.Closer = p, reader
+	if why := reader.Unlocked(); why != nil {
+		o.warning = fmt.Sprintf("nothing keeps another vbk from deleting chain %s meanwhile: %v", f.chain.Name, why)
+	}
+	return o, nil
+}
+
+// choose finds the points that a text after -until means: CHAIN.N, N, a
+// checkpoint; or all up to a time; or all.
+func (l located) choose(all []shelved, until string) (some []shelved, exact bool, err error) {
+	if until == "" || until == "latest" {
+		return all, false, nil
+	}
+	i := 0
+	for _, c := range l.folder.Chains {
+		for _, p := range c.Manifest.Points {
+			if until == pointName(c, p) || until == strconv.Itoa(p.Sequence) || until == p.Checkpoint {
+				some = append(some, all[i])
+			}
+			i++
+		}
+	}
+	switch {
+	case len(some) == 1:
+		return some, true, nil
+	case len(some) > 1:
+		return nil, false, fmt.Errorf("%s is a point of %s: name it as CHAIN.%s", until, count(len(some), "chain"), until)
+	}
+	limit, err := parseTime(until, time.UTC)
+	if err != nil {
+		return nil, false, fmt.Errorf("%q is neither a point (CHAIN.N, N, a checkpoint, latest), nor a time such as 2026-11-22T12:00 (UTC)", until)
+	}
+	for _, p := range all {
+		if !p.start.After(limit) {
+			some = append(some, p)
+		}
+	}
+	return some, false, nil
+}
+
+func (l located) check(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
+	findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+	for _, f := range findings {
+		report(l.folder.Folder+": "+describeFinding(f), f.Problem.From != store.NoPoint)
+	}
+	return err
+}
