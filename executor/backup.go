@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"vbk/format"
 	"vbk/plan"
@@ -88,11 +89,28 @@ func (a *attempt) chainToExtend(ctx context.Context) (store.Manifest, error) {
 		return a.newChain(f)
 	}
 	for _, c := range f.Chains {
-		if c.Name == a.plan.Chain {
-			return c.Manifest, checkFooters(a.store, a.name, c.Manifest)
+		if c.Name != a.plan.Chain {
+			continue
 		}
+		err := checkFooters(a.store, a.name, c.Manifest)
+		if IsDamage(err) {
+			err = a.closeChain(ctx, c.Manifest, err)
+		}
+		return c.Manifest, err
 	}
 	return store.Manifest{}, fmt.Errorf("chain %s is gone", a.plan.Chain)
+}
+
+// closeChain commits that nothing is added to a damaged chain any more, so that
+// the next plan opens a new one. Its points stay as they are.
+func (a *attempt) closeChain(ctx context.Context, m store.Manifest, damage error) error {
+	m.Number++
+	m.Closed, m.Written, m.Version = damage.Error(), a.Now().UTC(), a.Version
+	if err := a.folder.Commit(ctx, m); err != nil {
+		return errors.Join(damage, fmt.Errorf("close the chain: %w", err))
+	}
+	return &hintError{fmt.Errorf("chain %s is damaged, and closed now: %w", m.Chain, damage),
+		"vbk apply again: it opens a new chain; vbk verify tells which points still restore"}
 }
 
 func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
@@ -143,6 +161,7 @@ func (a *attempt) job(ctx context.Context) (err error) {
 	ctx, stop := a.watchSpace(ctx, a.record.RunFolder)
 	defer stop()
 	defer func() { err = a.end(ctx, err) }()
+	defer a.endIfStuck(ctx)()
 	if err := a.begin(ctx); err != nil {
 		return err
 	}
@@ -155,13 +174,36 @@ func (a *attempt) job(ctx context.Context) (err error) {
 	return nil
 }
 
+// stuckTime is how long the reading may take to stop after it was told to.
+const stuckTime = 5 * time.Second
+
+// endIfStuck ends the job when the reading does not stop soon after ctx ends: a
+// writer that hangs in the kernel, or a terminal that takes no more lines, must
+// not keep the guest paying. What it returns stops the waiting.
+func (a *attempt) endIfStuck(ctx context.Context) (stop func()) {
+	returned := make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() {
+		select {
+		case <-returned:
+		case <-time.After(stuckTime):
+			_ = guarded(func() error { return a.endJob(ctx) })() // end says what becomes of it
+		}
+	})
+	return func() { close(returned); unregister() }
+}
+
+// endJob ends the job, whatever became of ctx.
+func (a *attempt) endJob(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
+	defer cancel()
+	return a.host.EndBackup(ctx, a.want.UUID, a.socket())
+}
+
 // end ends the job after it failed or succeeded. Where it failed, finish tries
 // again and reports.
 func (a *attempt) end(ctx context.Context, failed error) error {
 	cause := context.Cause(ctx)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
-	defer cancel()
-	err := a.host.EndBackup(ctx, a.want.UUID, a.socket())
+	err := a.endJob(ctx)
 	switch {
 	case failed != nil && cause != nil && !errors.Is(failed, cause):
 		return cause
@@ -184,10 +226,14 @@ func (a *attempt) begin(ctx context.Context) error {
 		}
 		job.Disks = append(job.Disks, b)
 	}
-	ctx, cancel := context.WithTimeout(ctx, hostTime)
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	// A begin that is given up goes on in libvirt, and its job would outlive us.
+	begun, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
 	defer cancel()
 	a.point.Start = a.Now().UTC()
-	if err := a.host.BeginBackup(ctx, a.want.UUID, job); err != nil {
+	if err := a.host.BeginBackup(begun, a.want.UUID, job); err != nil {
 		a.zombies = !errors.Is(err, virt.ErrBusy)
 		err = fmt.Errorf("begin backup job: %w", err)
 		if errors.Is(err, virt.ErrOldImage) {

@@ -21,8 +21,7 @@ func checkFooters(s Store, folder string, m store.Manifest) error {
 	for _, p := range m.Points {
 		for _, d := range p.Disks {
 			if err := checkFooter(c, d); err != nil {
-				return &hintError{fmt.Errorf("chain %s is damaged: %w", m.Chain, err),
-					"vbk verify tells what still restores; vbk apply -full opens a new chain"}
+				return err
 			}
 		}
 	}

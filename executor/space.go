@@ -12,11 +12,11 @@ import (
 
 // While a job runs, QEMU saves what the guest overwrites in scratch files. When
 // their file system is full it is the guest's write that fails, not the backup.
-// So the backup gives way before: when less than 2 % are free, but at least
-// spaceLeast and at most spaceMost, which no guest fills in one interval.
+// So the backup gives way before: when less is free than a fast guest fills in
+// one interval, or on a small file system a tenth of it.
 const (
 	spaceLeast    = 64 << 20
-	spaceMost     = 4 << 30
+	spaceWanted   = 2 << 30
 	spaceInterval = time.Second
 )
 
@@ -39,7 +39,7 @@ func (x *instance) checkSpace(dir string) error {
 	if err != nil {
 		return fmt.Errorf("look at the space for scratch files: %w", err)
 	}
-	if limit := min(max(spaceLeast, total/50), spaceMost); free < limit {
+	if limit := max(spaceLeast, min(spaceWanted, total/10)); free < limit {
 		return &hintError{
 			fmt.Errorf("the file system of %s has %s free, less than %s: the guest's writes would fail while a backup job runs", dir, plan.Bytes(free), plan.Bytes(limit)),
 			"make room there, or name another scratch_dir in the host block",
