@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,11 +53,11 @@ func (x *instance) prepare(ctx context.Context, action plan.Action) (*attempt, e
 	if a.chain, err = a.chainToExtend(ctx); err != nil {
 		return nil, err
 	}
-	id, err := x.randomHex(4)
+	id, err := store.NewID(x.Random)
 	if err != nil {
 		return nil, err
 	}
-	folder, err := x.randomHex(4)
+	folder, err := store.NewID(x.Random)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +113,9 @@ func (a *attempt) closeChain(ctx context.Context, m store.Manifest, damage error
 }
 
 func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
-	key, err := a.randomHex(len(format.Key{}))
-	if err != nil {
-		return store.Manifest{}, err
+	var key format.Key
+	if _, err := io.ReadFull(a.Random, key[:]); err != nil {
+		return store.Manifest{}, fmt.Errorf("draw hash key: %w", err)
 	}
 	name, err := store.ChainName(a.Now(), a.Random)
 	if err != nil {
@@ -124,21 +123,13 @@ func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
 	}
 	m := store.Manifest{
 		FormatVersion: store.FormatVersion, StoreID: a.want.StoreID, Chain: name, ChainNumber: 1,
-		UUID: a.want.UUID, HashKey: key,
+		UUID: a.want.UUID, HashKey: key.String(),
 		Owner: store.Owner{Configuration: a.want.Configuration, Address: a.want.Address, HostUUID: a.want.HostUUID},
 	}
 	for _, c := range f.Chains {
 		m.ChainNumber = max(m.ChainNumber, c.Manifest.ChainNumber+1)
 	}
 	return m, nil
-}
-
-func (x *instance) randomHex(bytes int) (string, error) {
-	b := make([]byte, bytes)
-	if _, err := io.ReadFull(x.Random, b); err != nil {
-		return "", fmt.Errorf("draw random bytes: %w", err)
-	}
-	return hex.EncodeToString(b), nil
 }
 
 func (a *attempt) socket() string { return filepath.Join(a.record.RunFolder, "nbd") }
@@ -302,7 +293,11 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
 		return err
 	}
 	a.files = append(a.files, file)
-	writer, err := format.NewWriter(file, a.header(d), a.options())
+	options, err := a.options()
+	if err != nil {
+		return err
+	}
+	writer, err := format.NewWriter(file, a.header(d), options)
 	if err != nil {
 		return err
 	}
@@ -333,12 +328,10 @@ func (a *attempt) header(d plan.DiskBackup) format.Header {
 	return h
 }
 
-func (a *attempt) options() format.Options {
+func (a *attempt) options() (format.Options, error) {
 	c := a.want.Policy.Compression
-	if c.Codec == "none" {
-		return format.Options{Codec: format.None}
-	}
-	return format.Options{Codec: format.Zstd, Level: c.Level}
+	codec, err := format.ParseCodec(c.Codec)
+	return format.Options{Codec: codec, Level: c.Level}, err
 }
 
 // primeFrom is the amount from which the priming read pays (QEMU's buffers,

@@ -27,7 +27,7 @@
 // the executor calls it again under the lock, right before it acts, to see
 // whether a planned action still is what would be planned. So a saved plan
 // can only become weaker by waiting, and editing one cannot make it do
-// anything that the configuration would not.
+// anything that the configuration and plan's flags could not.
 //
 // Damage never leads to less: a damaged point counts for no rule and is held
 // where it would be if it were sound, and nothing is built on it.
