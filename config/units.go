@@ -25,7 +25,7 @@ func durationUnits() []unit {
 	}
 }
 
-// sizeUnits, in the order in which FormatSize prefers them.
+// sizeUnits are powers of 1024 and of 1000.
 func sizeUnits() []unit {
 	return []unit{
 		{"PiB", 1 << 50}, {"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
@@ -115,19 +115,6 @@ func ParseSize(text string) (int64, error) {
 		return 0, fmt.Errorf("size %q is too large", text)
 	}
 	return n * units[i].worth, nil
-}
-
-// FormatSize is the shortest text that ParseSize reads as this number of
-// bytes, at least 0; powers of 1024 where both are as short.
-func FormatSize(bytes int64) string {
-	shortest := strconv.FormatInt(bytes, 10) + "B"
-	for _, u := range sizeUnits() {
-		text := strconv.FormatInt(bytes/u.worth, 10) + u.name
-		if bytes%u.worth == 0 && bytes > 0 && len(text) < len(shortest) {
-			shortest = text
-		}
-	}
-	return shortest
 }
 
 // number cuts the digits and the letters off the front of text.

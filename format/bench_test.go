@@ -45,12 +45,12 @@ func BenchmarkRead(b *testing.B) {
 	p := make([]byte, MaxChunk)
 	for _, codec := range []Codec{None, Zstd} {
 		m := image(b, write(b, header(0, size, true), Options{Codec: codec}, data(0, disk)))
-		b.Run("spans/"+codec.String(), func(b *testing.B) {
+		b.Run("pieces/"+codec.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(size)
 			for b.Loop() {
-				for s := range m.Spans() {
-					if _, err := m.ReadAt(p[:s.Length], s.Offset); err != nil {
+				for _, x := range pieces(m) {
+					if _, err := m.ReadAt(p[:x.Length], x.Offset); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,12 +33,33 @@ func (f *File) Check(ctx context.Context, readData bool, report func(Damage)) er
 	if !readData {
 		return ctx.Err()
 	}
+	sideBySide(ctx, runtime.GOMAXPROCS(0), c.chunks)
+	return ctx.Err()
+}
+
+// sideBySide runs f n times at once. A panic in one ends the others and is
+// raised again here, with its stack: left in its goroutine it would end the
+// process, with an exit code that means something else.
+func sideBySide(ctx context.Context, n int, f func(context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() { c.chunks(ctx) })
+	bugs := make([]string, n)
+	for i := range bugs {
+		workers.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					bugs[i] = fmt.Sprintf("%v\n%s", p, debug.Stack())
+					cancel()
+				}
+			}()
+			f(ctx)
+		})
 	}
 	workers.Wait()
-	return ctx.Err()
+	if bug := cmp.Or(bugs...); bug != "" {
+		panic(bug)
+	}
 }
 
 type checker struct {

@@ -28,21 +28,24 @@
 // the disk as the guest saw it at the newest point:
 //
 //	img, err := format.NewImage(base, inc1, inc2)
-//	for s := range img.Spans() {
-//		if s.Zero() { ... continue }      // any length
-//		img.ReadAt(buf[:s.Length], s.Offset)    // at most 1 MiB, each chunk once
-//		for _, x := range s.Extents { ... }     // what of it is data
+//	for x := range img.Extents(0, img.Size()) {
+//		if x.Zero { continue }              // any length
+//		...                                 // data
 //	}
+//	img.ReadAt(buf[:length], offset)
 //
-// What lies under newer data is never read. Spans may be read by as many
-// goroutines as there are cores.
+// What lies under newer data is never read. No chunk of a v3 file crosses a
+// multiple of 1 MiB, and many extents may show the same chunk. So who reads a
+// whole disk joins data extents that touch, cuts them at multiples of 1 MiB and
+// reads each piece with one ReadAt, from as many goroutines as there are cores.
+// A chunk that is read in part, at the edge of zeroes, is kept for the next call.
 //
 // # Other streams
 //
 // To an Image a file is a Layer: facts, entries, and chunks that can be read. A
 // File is one, and so is a Stream, which is a file of virtnbdbackup. Its chunks
 // are compressed in pieces of up to 32 MiB; the Image keeps the last few, so that
-// spans of 1 MiB decode each once. It has no hashes.
+// pieces of 1 MiB, read in order, decode each once. It has no hashes.
 //
 //	s, err := format.OpenStream(f, size)      // v1, v2
 //	s, err := format.NewRaw(f, size, header)  // an image as it is

@@ -46,16 +46,6 @@ func exercise(t *testing.T, b []byte) {
 	if at != m.Size() {
 		t.Fatalf("extents end at %d of %d", at, m.Size())
 	}
-	at = 0
-	for s := range m.Spans() {
-		if s.Offset != at {
-			t.Fatalf("span at %d, expected one at %d", s.Offset, at)
-		}
-		at += s.Length
-	}
-	if at != m.Size() {
-		t.Fatalf("spans end at %d of %d", at, m.Size())
-	}
 }
 
 // seeds are small sound files of every kind.

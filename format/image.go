@@ -98,9 +98,6 @@ func (m *Image) flatten() []Extent {
 // Size is the virtual size of the disk at the newest point, in bytes.
 func (m *Image) Size() int64 { return m.size }
 
-// Layers returns the files of the image, oldest first. It must not be changed.
-func (m *Image) Layers() []Layer { return m.layers }
-
 // find returns the index of the extent that holds offset.
 func (m *Image) find(offset int64) int {
 	return sort.Search(len(m.flat), func(i int) bool { return m.flat[i].End() > offset })
@@ -118,51 +115,6 @@ func (m *Image) Extents(offset, length int64) iter.Seq[Extent] {
 			}
 		}
 	}
-}
-
-// Span is a piece of work for one goroutine: either one extent that is zero or
-// lost, of any length, or all the data within one multiple of MaxChunk.
-type Span struct {
-	Offset, Length int64
-	Extents        []Extent // tile the span; must not be changed
-}
-
-// Zero says whether the whole span is zero.
-func (s Span) Zero() bool { return s.Extents[0].Zero }
-
-// Lost says whether the whole span is lost.
-func (s Span) Lost() bool { return s.Extents[0].Lost }
-
-// Spans yields the disk in pieces such that one ReadAt for each span of data,
-// with its offset and length, decodes each visible chunk once. A span of data
-// begins and ends with data and has at most MaxChunk bytes; what is zero or
-// lost in between is among its extents. Spans are independent of each other.
-func (m *Image) Spans() iter.Seq[Span] {
-	return func(yield func(Span) bool) {
-		for i := 0; i < len(m.flat); {
-			n := m.span(i)
-			first, last := m.flat[i], m.flat[i+n-1]
-			if !yield(Span{Offset: first.Offset, Length: last.End() - first.Offset, Extents: m.flat[i : i+n : i+n]}) {
-				return
-			}
-			i += n
-		}
-	}
-}
-
-// span counts the extents of the span that starts with extent i.
-func (m *Image) span(i int) int {
-	if !m.flat[i].Data() {
-		return 1
-	}
-	end := (m.flat[i].Offset/MaxChunk + 1) * MaxChunk
-	last := i
-	for k := i + 1; k < len(m.flat) && m.flat[k].Offset < end; k++ {
-		if m.flat[k].Data() {
-			last = k
-		}
-	}
-	return last - i + 1
 }
 
 // ReadAt reads the disk as io.ReaderAt demands. Each chunk in the range is

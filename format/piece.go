@@ -103,24 +103,21 @@ func inflate(in io.Reader, dst []byte) error {
 // the Adler-32 that virtnbdbackup may have put beside the file. The error is the
 // context's.
 func (s *Stream) Check(ctx context.Context, report func(Damage)) error {
-	var (
-		next    atomic.Int64
-		mu      sync.Mutex
-		workers sync.WaitGroup
-	)
-	for range min(runtime.GOMAXPROCS(0), cacheSize/maxPiece) {
-		workers.Go(func() {
-			buf := make([]byte, s.longest)
-			for k := next.Add(1) - 1; k < int64(len(s.entries)) && ctx.Err() == nil; k = next.Add(1) - 1 {
-				e := s.entries[k]
-				if err := s.ReadChunk(e, buf[:e.Length]); err != nil {
-					mu.Lock()
-					report(Damage{Offset: e.Offset, Length: e.Length, Detail: err.Error()})
-					mu.Unlock()
-				}
-			}
-		})
+	var next atomic.Int64
+	var mu sync.Mutex
+	damaged := func(e Entry, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(Damage{Offset: e.Offset, Length: e.Length, Detail: err.Error()})
 	}
-	workers.Wait()
+	sideBySide(ctx, min(runtime.GOMAXPROCS(0), cacheSize/maxPiece), func(ctx context.Context) {
+		buf := make([]byte, s.longest)
+		for k := next.Add(1) - 1; k < int64(len(s.entries)) && ctx.Err() == nil; k = next.Add(1) - 1 {
+			e := s.entries[k]
+			if err := s.ReadChunk(e, buf[:e.Length]); err != nil {
+				damaged(e, err)
+			}
+		}
+	})
 	return ctx.Err()
 }

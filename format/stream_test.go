@@ -333,25 +333,20 @@ func TestLargePiecesAreDecodedOnce(t *testing.T) {
 	clear(c.reads)
 	found := make([]byte, m.Size())
 	var group sync.WaitGroup
-	spans := make(chan Span)
+	work := make(chan Extent)
 	for range 4 {
 		group.Go(func() {
-			for x := range spans {
-				if _, err := m.ReadAt(found[x.Offset:x.Offset+x.Length], x.Offset); err != nil {
+			for x := range work {
+				if _, err := m.ReadAt(found[x.Offset:x.End()], x.Offset); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	for x := range m.Spans() {
-		if !x.Zero() {
-			if x.Length > MaxChunk {
-				t.Fatalf("span of %d bytes", x.Length)
-			}
-			spans <- x
-		}
+	for _, x := range pieces(m) {
+		work <- x
 	}
-	close(spans)
+	close(work)
 	group.Wait()
 	if !bytes.Equal(found[100:], disk) || !IsZero(found[:100]) {
 		t.Error("restored something else")

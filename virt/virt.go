@@ -29,6 +29,7 @@ type Domain struct {
 	Job         *Job         `json:"job,omitempty"`         // the active job, nil if there is none
 	ProcessUID  int          `json:"process_uid"`           // user of the QEMU process by its DAC label, -1 if unknown
 	ProcessGID  int          `json:"process_gid"`
+	Error       string       `json:"error,omitempty"` // why its survey failed; then only name and UUID are known
 }
 
 // Disk is a block device of a domain.

@@ -14,6 +14,11 @@
 // its checkpoint's bitmaps without a record; as names are never used twice they
 // do no harm but their cost.
 //
+// A survey of a host gives each domain some seconds. One whose QEMU does not
+// answer in time is returned with what libvirt knows by itself, and with a job
+// that stands for the call that still waits. A domain that libvirt refuses to
+// describe is returned with the reason. Neither hides the others.
+//
 // Connections are read-only or not; a read-only one is enough for a survey. The
 // URI is libvirt's. qemu:///embed?root=DIR runs libvirt's QEMU driver in this
 // process, with all its files below DIR: QEMU outlives the process, and the

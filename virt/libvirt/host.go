@@ -7,8 +7,10 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -17,7 +19,8 @@ import (
 
 // Host is a connection to a libvirt. It may be used by many goroutines.
 type Host struct {
-	conn *libvirt.Connect
+	conn     *libvirt.Connect
+	patience time.Duration // with each domain of a survey
 }
 
 // eventLoop runs libvirt's own event loop for the rest of the process's life:
@@ -52,7 +55,7 @@ func Connect(ctx context.Context, uri string, readOnly bool) (*Host, error) {
 	}
 	// Not every driver has keepalive, and a connection works without.
 	_ = conn.SetKeepAlive(5, 6)
-	return &Host{conn: conn}, nil
+	return &Host{conn: conn, patience: 20 * time.Second}, nil
 }
 
 // hint says what to try when a connection fails.
@@ -98,11 +101,13 @@ func (h *Host) UUID(ctx context.Context) (string, error) {
 	return strings.ToLower(x.UUID), nil
 }
 
-// call runs a C call in its own goroutine, for as long as ctx allows.
+// call runs a C call in its own goroutine, for as long as ctx allows. A panic
+// in it is raised again here.
 func call[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
+		bug   string
 	}
 	var zero T
 	if err := ctx.Err(); err != nil {
@@ -110,15 +115,32 @@ func call[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := f()
-		done <- result{value, err}
+		var r result
+		r.bug = caught(func() { r.value, r.err = f() })
+		done <- r
 	}()
 	select {
 	case r := <-done:
+		if r.bug != "" {
+			panic(r.bug)
+		}
 		return r.value, r.err
 	case <-ctx.Done():
 		return zero, fmt.Errorf("outcome unknown: libvirt has not answered: %w", ctx.Err())
 	}
+}
+
+// caught runs f and returns the panic that ended it, with its stack, "" if none
+// did. Left in a goroutine of ours it would end the process with Go's exit code
+// 2, which for a plan means that there are changes.
+func caught(f func()) (bug string) {
+	defer func() {
+		if p := recover(); p != nil {
+			bug = fmt.Sprintf("%v\n%s", p, debug.Stack())
+		}
+	}()
+	f()
+	return ""
 }
 
 // withDomain runs f on a domain inside one call; what names the operation.

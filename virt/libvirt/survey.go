@@ -4,48 +4,11 @@ package libvirt
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"libvirt.org/go/libvirt"
 
 	"vbk/virt"
 )
-
-// Domains surveys all domains of the host, active or not, in libvirt's order. It
-// works on a read-only connection. A domain that vanishes meanwhile is left out.
-// A deadline that passes fails the survey as a whole.
-func (h *Host) Domains(ctx context.Context) ([]virt.Domain, error) {
-	found, err := call(ctx, func() ([]string, error) {
-		all, err := h.conn.ListAllDomains(0)
-		if err != nil {
-			return nil, err
-		}
-		var uuids []string
-		for i := range all {
-			if uuid, err := all[i].GetUUIDString(); err == nil {
-				uuids = append(uuids, uuid)
-			}
-			all[i].Free()
-		}
-		return uuids, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list domains: %w", plain(err))
-	}
-	var domains []virt.Domain
-	for _, uuid := range found {
-		d, err := h.Domain(ctx, uuid)
-		if errors.Is(err, virt.ErrNoDomain) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		domains = append(domains, d)
-	}
-	return domains, nil
-}
 
 // Domain surveys one domain: its definition, the sizes of its disks, its
 // checkpoints with the health of their bitmaps, and its job. An unknown UUID is
@@ -55,19 +18,10 @@ func (h *Host) Domain(ctx context.Context, uuid string) (virt.Domain, error) {
 }
 
 func survey(d *libvirt.Domain) (virt.Domain, error) {
-	doc, err := d.GetXMLDesc(0)
+	v, err := definition(d)
 	if err != nil {
 		return virt.Domain{}, err
 	}
-	v, err := virt.ParseDomain(doc)
-	if err != nil {
-		return virt.Domain{}, err
-	}
-	state, _, err := d.GetState()
-	if err != nil {
-		return virt.Domain{}, err
-	}
-	v.State = stateOf(state)
 	for i, disk := range v.Disks {
 		// An empty drive or a missing image has no size.
 		if info, err := d.GetBlockInfo(disk.Target, 0); err == nil {
@@ -86,6 +40,33 @@ func survey(d *libvirt.Domain) (virt.Domain, error) {
 	}
 	if v.State.Active() {
 		v.Job, err = activeJob(d, v.Disks)
+	}
+	return v, err
+}
+
+// definition is what libvirt tells without asking QEMU, less the checkpoints.
+func definition(d *libvirt.Domain) (virt.Domain, error) {
+	doc, err := d.GetXMLDesc(0)
+	if err != nil {
+		return virt.Domain{}, err
+	}
+	v, err := virt.ParseDomain(doc)
+	if err != nil {
+		return virt.Domain{}, err
+	}
+	state, _, err := d.GetState()
+	if err != nil {
+		return virt.Domain{}, err
+	}
+	v.State = stateOf(state)
+	return v, nil
+}
+
+// outline is a survey that asks QEMU for nothing.
+func outline(d *libvirt.Domain) (virt.Domain, error) {
+	v, err := definition(d)
+	if err == nil {
+		v.Checkpoints, _ = checkpoints(d, false) // better without them than not at all
 	}
 	return v, err
 }
