@@ -68,7 +68,7 @@ func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Optio
 		return exit(planCode(p))
 	}
 	if !approved {
-		if err := a.env.ask(); err != nil {
+		if err := a.env.ask(ctx); err != nil {
 			return err
 		}
 	}
@@ -139,13 +139,33 @@ func (a application) run(ctx context.Context, p plan.Plan, view *runView, proble
 	return exit(view.code)
 }
 
-// ask wants the word yes, as Terraform does.
-func (env *environment) ask() error {
+// ask wants the word yes, as Terraform does. A read from a terminal cannot be
+// cancelled, so an interrupt leaves it behind.
+func (env *environment) ask(ctx context.Context) error {
 	if env.getenv("VBK_INPUT") == "0" {
 		return hint(errors.New("apply needs approval, and VBK_INPUT=0 forbids to ask"), "review with vbk plan -out FILE and run vbk apply FILE, or add -auto-approve")
 	}
 	fmt.Fprintf(env.stdout, "\nDo you want to perform these actions?\n  Only \"yes\" is accepted.\n\n  Enter a value: ")
-	answer, err := bufio.NewReader(env.stdin).ReadString('\n')
+	type reply struct {
+		text string
+		err  error
+	}
+	replies := make(chan reply, 1)
+	go func() {
+		text, err := bufio.NewReader(env.stdin).ReadString('\n')
+		replies <- reply{text, err}
+	}()
+	var answer string
+	var err error
+	select {
+	case r := <-replies:
+		answer, err = r.text, r.err
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // even after a yes
+		fmt.Fprintln(env.stdout)
+		return failWith(exitInterrupted, errors.New("apply cancelled: interrupted"))
+	}
 	if strings.TrimSpace(answer) != "yes" {
 		fmt.Fprintln(env.stdout)
 		if err != nil && answer == "" {

@@ -157,7 +157,7 @@ func makeStore(t *testing.T, dir string) (first, second []byte) {
 	run := func(args ...string) {
 		var out bytes.Buffer
 		env := &environment{
-			stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, width: 80, dir: dir,
+			stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, root: true, width: 80, dir: dir,
 			now: th.clock, random: th.random, openHost: th.openHost, dial: th.dial,
 		}
 		if code := env.main(context.Background(), append([]string{"vbk"}, args...)); code != 0 {

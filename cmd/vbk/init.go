@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"vbk/config"
+	"vbk/plan"
 	"vbk/store"
 	"vbk/store/local"
 )
@@ -97,8 +99,44 @@ func (env *environment) prepareHost(ctx context.Context, h config.Host) error {
 	if err != nil || !info.IsDir() {
 		return hint(fmt.Errorf("scratch_dir %s is no directory", h.ScratchDir), "mkdir -p %s", h.ScratchDir)
 	}
-	fmt.Fprintf(env.stdout, "host.%s: %s answers, %s; scratch files go to %s\n", h.Name, h.URI, count(len(domains), "domain"), h.ScratchDir)
+	owners := map[[2]int]bool{}
+	for _, d := range domains {
+		if d.ProcessUID >= 0 {
+			owners[[2]int{d.ProcessUID, d.ProcessGID}] = true
+		}
+	}
+	if !env.root && strings.Contains(h.URI, "/system") {
+		return hint(errors.New("not root, who alone can give run folders to QEMU's user"), "run vbk as root")
+	}
+	free, err := tryScratch(h.ScratchDir, owners)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "host.%s: %s answers, %s; scratch files go to %s, %s free\n", h.Name, h.URI, count(len(domains), "domain"), h.ScratchDir, plan.Bytes(free))
 	return nil
+}
+
+// tryScratch does what a backup does there: it makes a run folder, gives it to each
+// of QEMU's users (UID, GID) and removes it. It returns the bytes that are free.
+func tryScratch(dir string, owners map[[2]int]bool) (free int64, err error) {
+	run, err := os.MkdirTemp(dir, "vbk-init-") // with mode 0700
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return 0, hint(fmt.Errorf("scratch_dir: make a run folder: %w", err), "run vbk as root")
+	case err != nil:
+		return 0, hint(fmt.Errorf("scratch_dir: make a run folder: %w", err), "scratch_dir of the host block names a directory that can be written")
+	}
+	defer func() { err = errors.Join(err, os.Remove(run)) }()
+	for o := range owners {
+		if err := os.Chown(run, o[0], o[1]); err != nil {
+			return 0, hint(fmt.Errorf("scratch_dir: give a run folder to QEMU's user: %w", err), "run vbk as root")
+		}
+	}
+	var space syscall.Statfs_t
+	if err := syscall.Statfs(dir, &space); err != nil {
+		return 0, fmt.Errorf("scratch_dir: free space of %s: %w", dir, err)
+	}
+	return int64(space.Bavail) * space.Bsize, nil
 }
 
 // starter writes a first configuration where there is none, with the domains

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +38,7 @@ func (env *environment) listCommand() *cli.Command {
 			defer w.close()
 			all, problems := w.folders(c.Context, cfg)
 			if word := c.Args().First(); word != "" {
-				if all = named(all, word); len(all) == 0 {
+				if all = named(all, word); len(all) == 0 && len(problems) == 0 {
 					return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
 				}
 			}
@@ -59,8 +60,8 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 	points := 0
 	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	for _, l := range all {
+		held := heldBy(cfg, l, env.now())
 		for _, c := range l.folder.Chains {
-			held := plan.HeldBy(policyOf(cfg, c.Manifest.Owner.Address), cfg.TimeZone.String(), l.folder.Chains, env.now())
 			for _, p := range c.Manifest.Points {
 				if points == 0 {
 					fmt.Fprintln(table, "POINT\tTIME (UTC)\tKIND\tDISKS\tSTORED\tHELD BY")
@@ -90,19 +91,26 @@ func (env *environment) listPath(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	all, unread := readable(all)
 	for i, s := range all {
 		if i > 0 {
 			fmt.Fprintln(env.stdout)
 		}
 		env.printShelf(s)
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && len(unread) == 0 {
 		fmt.Fprintln(env.stdout, "No restore points.")
 	}
 	for _, s := range all {
 		for _, p := range s.problems {
 			env.complain(p)
 		}
+	}
+	for _, err := range unread {
+		env.complain(err)
+	}
+	if len(unread) > 0 {
+		return exit(exitFailed)
 	}
 	return nil
 }
@@ -121,14 +129,44 @@ func (env *environment) printShelf(s shelf) {
 	_ = table.Flush() // writes to stdout, as everything here
 }
 
-// policyOf finds the policy of the block that owns a chain, by its address
-// domain.BLOCK["HOST/NAME"]; nil if the block is gone.
-func policyOf(cfg *config.Config, owner string) *config.Policy {
-	block, _, _ := strings.Cut(owner, "[")
-	for i := range cfg.Domains {
-		if cfg.Domains[i].Address() == block {
-			return &cfg.Domains[i].Policy
+// heldBy says what holds each point of a folder.
+func heldBy(cfg *config.Config, l located, now time.Time) func(chain string, sequence int) string {
+	p := policyOf(cfg, l)
+	if p == nil {
+		return func(chain string, sequence int) string {
+			for _, c := range l.folder.Chains {
+				if c.Name == chain && !c.Sound(sequence) {
+					return "damaged, departed: kept"
+				}
+			}
+			return "departed: kept"
 		}
 	}
-	return nil
+	return plan.HeldBy(p, cfg.TimeZone.String(), l.folder.Chains, now)
+}
+
+// policyOf finds the policy of the block that claims a folder's domain now, on the
+// host where its newest chain began; blocks may have been renamed since. If none
+// claims it, that of the block which made the chain stands; nil if that is gone.
+func policyOf(cfg *config.Config, l located) *config.Policy {
+	owner := ""
+	for _, c := range l.folder.Chains {
+		owner = cmp.Or(c.Manifest.Owner.Address, owner)
+	}
+	block, instance, _ := strings.Cut(owner, `["`) // domain.BLOCK["HOST/NAME"]
+	host, _, _ := strings.Cut(instance, "/")
+	var fallback, owning *config.Policy
+	for i := range cfg.Domains {
+		d := &cfg.Domains[i]
+		switch {
+		case d.Policy.Store != l.store.Address():
+		case d.Claims(host, l.folder.Name, l.folder.UUID):
+			return &d.Policy
+		case d.Selects(host, l.folder.Name, l.folder.UUID):
+			fallback = cmp.Or(fallback, &d.Policy)
+		case d.Address() == block:
+			owning = &d.Policy
+		}
+	}
+	return cmp.Or(fallback, owning)
 }

@@ -30,7 +30,7 @@ func main() {
 func realMain() int {
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
-		terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
+		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
 		now: time.Now, random: rand.Reader, openHost: openLibvirt, dial: dialNBD, exit: os.Exit,
 	}
 	ctx, stop := env.interruptible(context.Background())
@@ -51,6 +51,7 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+	root           bool // the user is
 	terminal       bool // stdout is one
 	width          int  // columns
 	now            func() time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,9 +55,8 @@ func targets(p store.Point) []string {
 	return all
 }
 
-// folders surveys the stores of a configuration. A store that does not answer
-// is an error only if no other has what is asked for, so it comes back beside
-// the folders.
+// folders surveys the stores of a configuration. Stores that do not answer and
+// folders that cannot be read do not hide the others: they come back beside them.
 func (w *world) folders(ctx context.Context, cfg *config.Config) (all []located, problems []error) {
 	for _, s := range cfg.Stores {
 		opened, err := w.openStore(s)
@@ -70,6 +70,10 @@ func (w *world) folders(ctx context.Context, cfg *config.Config) (all []located,
 			continue
 		}
 		for _, d := range domains {
+			if d.Error != "" {
+				problems = append(problems, fmt.Errorf("%s/%s: %s", s.Address(), d.Folder, d.Error))
+				continue
+			}
 			all = append(all, located{s, opened, d})
 		}
 	}
@@ -90,16 +94,32 @@ func named(all []located, word string) []located {
 
 // find resolves a typed address to one point.
 func (w *world) find(ctx context.Context, cfg *config.Config, text string) (found, error) {
+	all, problems := w.folders(ctx, cfg)
+	f, err := w.findAmong(all, problems, cfg, text)
+	if err == nil {
+		for _, p := range problems {
+			w.env.complain(fmt.Errorf("warning: %w", p))
+		}
+	}
+	return f, err
+}
+
+// findAmong resolves a typed address to a point of these folders; problems is why
+// there may be others.
+func (w *world) findAmong(all []located, problems []error, cfg *config.Config, text string) (found, error) {
 	a, err := parseAddress(text)
 	if err != nil {
 		return found{}, err
 	}
-	all, problems := w.folders(ctx, cfg)
 	some := named(all, a.domain)
 	switch {
 	case len(some) == 0:
 		err := fmt.Errorf("no domain %q has a folder on the stores", a.domain)
-		return found{}, hint(errors.Join(append([]error{err}, problems...)...), "vbk list shows the points")
+		err = hint(errors.Join(append([]error{err}, problems...)...), "vbk list shows the points")
+		if len(problems) > 0 { // it may lie there
+			err = failWith(exitFailed, err)
+		}
+		return found{}, err
 	case len(some) > 1:
 		var names []string
 		for _, l := range some {
@@ -107,7 +127,7 @@ func (w *world) find(ctx context.Context, cfg *config.Config, text string) (foun
 		}
 		return found{}, hint(fmt.Errorf("%q has several folders: %s", a.domain, strings.Join(names, ", ")), "name the folder instead of the domain, such as %s@%s", some[0].folder.Folder, a.when)
 	}
-	chain, point, newer, err := pick(some[0].folder, a.when, cfg.TimeZone)
+	chain, point, newer, err := pick(some[0].folder, a.when, cfg.TimeZone, w.env.now())
 	if err != nil {
 		return found{}, hint(fmt.Errorf("%s: %w", a.domain, err), "vbk list %s shows the points", a.domain)
 	}
@@ -121,7 +141,7 @@ func (w *world) find(ctx context.Context, cfg *config.Config, text string) (foun
 
 // pick finds the point of a folder that "when" means, and how many damaged ones
 // it has passed over.
-func pick(d store.Domain, when string, zone *time.Location) (chain store.Chain, point store.Point, damaged int, err error) {
+func pick(d store.Domain, when string, zone *time.Location, now time.Time) (chain store.Chain, point store.Point, damaged int, err error) {
 	if name, sequence, ok := chainPoint(when); ok {
 		for _, c := range d.Chains {
 			for _, p := range c.Manifest.Points {
@@ -139,37 +159,63 @@ func pick(d store.Domain, when string, zone *time.Location) (chain store.Chain, 
 			return chain, point, 0, err
 		}
 	}
-	return newest(d, limit)
+	return newest(d, limit, now)
 }
 
-// newest is the newest sound point, at or before limit if that is set, and how
-// many points are newer and damaged.
-func newest(d store.Domain, limit time.Time) (chain store.Chain, point store.Point, damaged int, err error) {
-	var unsound []time.Time
-	ok := false
+// newest is the newest sound point, and how many damaged ones are newer. Without
+// a limit the order is that of chain numbers and sequences, so a run whose clock
+// was wrong does not decide; with one it is the clock's, as a time is asked for.
+func newest(d store.Domain, limit, now time.Time) (chain store.Chain, point store.Point, damaged int, err error) {
+	type candidate struct {
+		chain store.Chain
+		point store.Point
+	}
+	var all []candidate
 	for _, c := range d.Chains {
 		for _, p := range c.Manifest.Points {
-			switch {
-			case !limit.IsZero() && p.Start.After(limit):
-			case !c.Sound(p.Sequence):
-				unsound = append(unsound, p.Start)
-			case !ok || !p.Start.Before(point.Start):
-				chain, point, ok = c, p, true
-			}
+			all = append(all, candidate{c, p})
 		}
 	}
-	if !ok && limit.IsZero() {
+	if !limit.IsZero() {
+		all = until(all, func(c candidate) time.Time { return c.point.Start }, limit, now)
+	}
+	for n, c := range slices.Backward(all) {
+		if c.chain.Sound(c.point.Sequence) {
+			return c.chain, c.point, len(all) - 1 - n, nil
+		}
+	}
+	if limit.IsZero() {
 		return chain, point, 0, errors.New("no sound point")
 	}
-	if !ok {
-		return chain, point, 0, fmt.Errorf("no sound point of %s UTC or before", shortTime(limit))
+	return chain, point, 0, fmt.Errorf("no sound point of %s UTC or before%s", shortTime(limit), futureNote(limit, now))
+}
+
+// clockSlack is how far ahead of the clock a point may start.
+const clockSlack = 10 * time.Minute
+
+// until are the points, given in their order, that started at or before a time,
+// oldest first by their clock. One from the future does not count: its clock was
+// wrong.
+func until[P any](all []P, start func(P) time.Time, limit, now time.Time) []P {
+	if last := now.Add(clockSlack); limit.After(last) {
+		limit = last
 	}
-	for _, t := range unsound {
-		if t.After(point.Start) {
-			damaged++
+	var some []P
+	for _, p := range all {
+		if !start(p).After(limit) {
+			some = append(some, p)
 		}
 	}
-	return chain, point, damaged, nil
+	slices.SortStableFunc(some, func(a, b P) int { return start(a).Compare(start(b)) })
+	return some
+}
+
+// futureNote tells of the clock of this machine if it may be why no point is found.
+func futureNote(limit, now time.Time) string {
+	if !limit.After(now.Add(clockSlack)) {
+		return ""
+	}
+	return fmt.Sprintf(" (points after now, %s UTC by the clock here, do not count)", shortTime(now))
 }
 
 func chainPoint(when string) (chain string, sequence int, ok bool) {

@@ -95,6 +95,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME break-bitmap TARGET                of its newest checkpoint
 //	machine NAME foreign-job | end-foreign-job
 //	machine NAME bug | no-bug                       vbk panics when it begins a job
+//	machine NAME confine                            no job can begin: QEMU may not make its socket
 //	machine NAME remember AS                        for cmp-disk
 //	machine NAME state                              prints checkpoints and job
 //	machine host down | up
@@ -165,6 +166,14 @@ func (m machine) do(verb string, args []string) {
 		m.Before = func(op, uuid string) error {
 			if uuid == bug && op == "BeginBackup" {
 				panic("a bug")
+			}
+			return nil
+		}
+	case "confine":
+		confined := m.uuid
+		m.Before = func(op, uuid string) error {
+			if uuid == confined && op == "BeginBackup" {
+				return errors.New("internal error: unable to execute QEMU command 'nbd-server-start': Failed to bind socket: Permission denied")
 			}
 			return nil
 		}

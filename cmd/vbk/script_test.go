@@ -36,6 +36,8 @@ func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
 //	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
 //
+// With $NOT_ROOT set, vbk takes itself for another user's.
+//
 // In *.vbk.hcl files $WORK is replaced. Paths of flip, truncate and so on may
 // be patterns that match one file.
 func TestScripts(t *testing.T) {
@@ -105,6 +107,7 @@ func setUp(e *testscript.Env) error {
 func (th *theatre) environment(ts *testscript.TestScript) *environment {
 	env := &environment{
 		stdin: strings.NewReader(th.stdin), getenv: ts.Getenv, dir: ts.MkAbs("."),
+		root:     ts.Getenv("NOT_ROOT") == "",
 		terminal: th.columns > 0, width: max(th.columns, 80),
 		now: th.clock, random: th.random,
 		openHost: th.openHost, dial: th.dial,

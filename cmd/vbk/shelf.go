@@ -24,6 +24,7 @@ type shelf struct {
 	path         string    // what -i takes
 	points       []shelved // oldest first
 	problems     []error
+	failed       error // why the folder cannot be read at all; then there is nothing else
 
 	// choose finds the points that -until may mean; the newest that restores is
 	// meant, unless it names one: that is exact.
@@ -115,7 +116,7 @@ func (env *environment) shelves(ctx context.Context, path string) ([]shelf, erro
 	case err != nil:
 		return nil, fmt.Errorf("flag -i: %w", err)
 	default:
-		return vbkShelves(ctx, repo, path)
+		return vbkShelves(ctx, repo, path, env.now())
 	}
 	folder, err := virtnbdbackup.Open(os.DirFS(at))
 	if errors.Is(err, virtnbdbackup.ErrNoFolder) {
@@ -133,7 +134,14 @@ func (env *environment) shelf(ctx context.Context, path string) (shelf, error) {
 	if err != nil {
 		return shelf{}, err
 	}
+	all, unread := readable(all)
 	all = slices.DeleteFunc(all, func(s shelf) bool { return len(s.points)+len(s.problems) == 0 })
+	if len(all) == 0 && len(unread) > 0 {
+		return shelf{}, failWith(exitFailed, errors.Join(unread...))
+	}
+	for _, err := range unread {
+		env.complain(fmt.Errorf("warning: %w", err))
+	}
 	if len(all) == 0 {
 		return shelf{}, fmt.Errorf("flag -i: %s has no points", path)
 	}
@@ -141,6 +149,18 @@ func (env *environment) shelf(ctx context.Context, path string) (shelf, error) {
 		return shelf{}, hint(fmt.Errorf("flag -i: %s has %d domains, and one can be restored at a time", path, len(all)), "name the folder of one, such as -i %s", all[0].path)
 	}
 	return all[0], nil
+}
+
+// readable parts the shelves from why others cannot be read.
+func readable(all []shelf) (some []shelf, unread []error) {
+	for _, s := range all {
+		if s.failed != nil {
+			unread = append(unread, s.failed)
+		} else {
+			some = append(some, s)
+		}
+	}
+	return some, unread
 }
 
 // open opens the point that -until means: the newest that restores, as far as its

@@ -14,7 +14,7 @@ import (
 )
 
 // vbkShelves are the domains of a store, or of a folder that is seen as one.
-func vbkShelves(ctx context.Context, repo *local.Store, path string) ([]shelf, error) {
+func vbkShelves(ctx context.Context, repo *local.Store, path string, now time.Time) ([]shelf, error) {
 	domains, err := repo.Domains(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("flag -i: %w", err)
@@ -25,14 +25,17 @@ func vbkShelves(ctx context.Context, repo *local.Store, path string) ([]shelf, e
 		if len(domains) > 1 {
 			at = filepath.Join(path, d.Folder)
 		}
-		all = append(all, located{repo: repo, folder: d}.shelf(at))
+		all = append(all, located{repo: repo, folder: d}.shelf(at, now))
 	}
 	return all, nil
 }
 
 // shelf shows a domain's folder as what -i finds at a path.
-func (l located) shelf(path string) shelf {
+func (l located) shelf(path string, now time.Time) shelf {
 	s := shelf{domain: l.folder.Name, uuid: l.folder.UUID, path: path, check: l.check}
+	if l.folder.Error != "" {
+		s.failed = fmt.Errorf("%s: %s", l.folder.Folder, l.folder.Error)
+	}
 	for _, c := range l.folder.Chains {
 		for _, p := range c.Manifest.Points {
 			s.points = append(s.points, l.shelved(path, c, p))
@@ -41,7 +44,7 @@ func (l located) shelf(path string) shelf {
 			s.problems = append(s.problems, fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
 		}
 	}
-	s.choose = func(until string) ([]shelved, bool, error) { return l.choose(s.points, until) }
+	s.choose = func(until string) ([]shelved, bool, error) { return l.choose(s.points, until, now) }
 	return s
 }
 
@@ -83,14 +86,14 @@ func (f found) open() (opened, error) {
 
 // choose finds the points that a text after -until means: CHAIN.N, N, a
 // checkpoint; or all up to a time; or all.
-func (l located) choose(all []shelved, until string) (some []shelved, exact bool, err error) {
-	if until == "" || until == "latest" {
+func (l located) choose(all []shelved, what string, now time.Time) (some []shelved, exact bool, err error) {
+	if what == "" || what == "latest" {
 		return all, false, nil
 	}
 	i := 0
 	for _, c := range l.folder.Chains {
 		for _, p := range c.Manifest.Points {
-			if until == pointName(c, p) || until == strconv.Itoa(p.Sequence) || until == p.Checkpoint {
+			if what == pointName(c, p) || what == strconv.Itoa(p.Sequence) || what == p.Checkpoint {
 				some = append(some, all[i])
 			}
 			i++
@@ -100,16 +103,15 @@ func (l located) choose(all []shelved, until string) (some []shelved, exact bool
 	case len(some) == 1:
 		return some, true, nil
 	case len(some) > 1:
-		return nil, false, fmt.Errorf("%s is a point of %s: name it as CHAIN.%s", until, count(len(some), "chain"), until)
+		return nil, false, fmt.Errorf("%s is a point of %s: name it as CHAIN.%s", what, count(len(some), "chain"), what)
 	}
-	limit, err := parseTime(until, time.UTC)
+	limit, err := parseTime(what, time.UTC)
 	if err != nil {
-		return nil, false, fmt.Errorf("%q is neither a point (CHAIN.N, N, a checkpoint, latest), nor a time such as 2026-11-22T12:00 (UTC)", until)
+		return nil, false, fmt.Errorf("%q is neither a point (CHAIN.N, N, a checkpoint, latest), nor a time such as 2026-11-22T12:00 (UTC)", what)
 	}
-	for _, p := range all {
-		if !p.start.After(limit) {
-			some = append(some, p)
-		}
+	some = until(all, func(p shelved) time.Time { return p.start }, limit, now)
+	if note := futureNote(limit, now); len(some) == 0 && note != "" {
+		return nil, false, fmt.Errorf("no point of %s or before%s", what, note)
 	}
 	return some, false, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -27,7 +26,8 @@ func (env *environment) verifyCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				return env.verify(c, all)
+				all, unread := readable(all)
+				return env.verify(c, all, unread)
 			}
 			cfg, err := env.load()
 			if err != nil {
@@ -35,49 +35,58 @@ func (env *environment) verifyCommand() *cli.Command {
 			}
 			w := env.newWorld(true)
 			defer w.close()
-			folders, err := w.verifiable(c, cfg)
+			folders, problems, err := w.verifiable(c, cfg)
 			if err != nil {
 				return err
 			}
 			var all []shelf
 			for _, l := range folders {
-				all = append(all, l.shelf(l.folder.Folder))
+				all = append(all, l.shelf(l.folder.Folder, env.now()))
 			}
-			return env.verify(c, all)
+			return env.verify(c, all, problems)
 		},
 	}
 }
 
-// verifiable lists the folders to check: those of the arguments, or all.
-func (w *world) verifiable(c *cli.Context, cfg *config.Config) ([]located, error) {
+// verifiable lists the folders to check: those of the arguments, or all; and what
+// could not be read.
+func (w *world) verifiable(c *cli.Context, cfg *config.Config) (some []located, problems []error, err error) {
 	all, problems := w.folders(c.Context, cfg)
-	if len(problems) > 0 {
-		return nil, failWith(exitFailed, errors.Join(problems...))
-	}
 	if c.NArg() == 0 {
-		return all, nil
+		return all, problems, nil
 	}
-	var some []located
 	for _, word := range c.Args().Slice() {
-		if strings.Contains(word, "@") {
-			f, err := w.find(c.Context, cfg, word)
-			if err != nil {
-				return nil, err
-			}
-			some = append(some, f.located)
-			continue
-		}
-		matching := named(all, word)
+		domain, _, isPoint := strings.Cut(word, "@")
+		matching := named(all, domain)
 		if len(matching) == 0 {
-			return nil, hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
+			err := hint(fmt.Errorf("no domain %q has a folder on the stores", domain), "vbk list shows all")
+			if len(problems) > 0 { // it may lie there
+				problems = append(problems, err)
+				continue
+			}
+			return nil, nil, err
+		}
+		if isPoint {
+			f, err := w.findAmong(all, nil, cfg, word)
+			if err != nil {
+				return nil, nil, err
+			}
+			matching = []located{f.located}
 		}
 		some = append(some, matching...)
 	}
-	return some, nil
+	return some, problems, nil
 }
 
-// verify checks folder after folder and lists every violation.
-func (env *environment) verify(c *cli.Context, all []shelf) error {
+// verify checks folder after folder and lists every violation, after what could
+// not be read.
+func (env *environment) verify(c *cli.Context, all []shelf, unread []error) error {
+	for _, err := range unread {
+		env.complain(err)
+	}
+	if len(all) == 0 && len(unread) > 0 {
+		return exit(exitFailed)
+	}
 	points, lost, notes := 0, 0, 0
 	for _, s := range all {
 		err := s.check(c.Context, c.Bool("read-data"), func(finding string, costs bool) {
@@ -102,6 +111,11 @@ func (env *environment) verify(c *cli.Context, all []shelf) error {
 			count(points, "point"), count(len(all), "domain"), how, lost, notes)
 		return exit(exitUnsound)
 	}
+	if len(unread) > 0 {
+		fmt.Fprintf(env.stdout, "%s of %s, %s: sound, but not everything could be read: see the errors.\n",
+			count(points, "point"), count(len(all), "domain"), how)
+		return exit(exitFailed)
+	}
 	fmt.Fprintf(env.stdout, "%s of %s, %s: all is sound.\n", count(points, "point"), count(len(all), "domain"), how)
 	return nil
 }
@@ -115,11 +129,16 @@ func describeFinding(f store.Finding) string {
 		return text
 	}
 	text = f.Chain + "/" + text
-	switch f.Problem.From {
-	case store.NoPoint:
+	from, last := f.Problem.From, f.Problem.Until-1
+	switch {
+	case from == store.NoPoint:
 		return text
-	case 0:
+	case last == from:
+		return fmt.Sprintf("%s (point %s.%d does not restore)", text, f.Chain, from)
+	case last > from:
+		return fmt.Sprintf("%s (points %s.%d to %s.%d do not restore)", text, f.Chain, from, f.Chain, last)
+	case from == 0:
 		return text + " (no point of the chain restores)"
 	}
-	return fmt.Sprintf("%s (points from %s.%d on do not restore)", text, f.Chain, f.Problem.From)
+	return fmt.Sprintf("%s (points from %s.%d on do not restore)", text, f.Chain, from)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -18,25 +20,27 @@ const quietInterval = 30 * time.Second
 // runView prints the events of a run: bars on a terminal, a line every 30 s
 // otherwise, and a table of the new points at the end.
 type runView struct {
-	env    *environment
-	paint  paint
-	mu     sync.Mutex
-	bars   *bars                // nil without a terminal
-	last   map[string]time.Time // of the line of an instance
-	begun  map[string]time.Time
-	points []executor.Event
-	failed []executor.Event  // told after the bars
-	code   int               // exitPanic if a failure is a bug of ours
-	names  map[string]string // of domains, by the address of their instance
-	known  map[string]string // errors of instances that the plan has told already
+	env     *environment
+	paint   paint
+	mu      sync.Mutex
+	bars    *bars                // nil without a terminal
+	last    map[string]time.Time // of the line of an instance
+	begun   map[string]time.Time
+	points  []executor.Event
+	failed  []executor.Event  // told after the bars
+	code    int               // exitPanic if a failure is a bug of ours
+	names   map[string]string // of domains, by the address of their instance
+	scratch map[string]string // directories of their hosts, likewise
+	known   map[string]string // errors of instances that the plan has told already
 }
 
 func newRunView(env *environment, p plan.Plan) *runView {
 	v := &runView{env: env, paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
-		names: map[string]string{}, known: map[string]string{}}
+		names: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
 	var backups, bytes int64
 	for _, i := range p.Instances {
 		v.names[i.Want.Address] = i.Want.Domain
+		v.scratch[i.Want.Address] = i.Want.Host.ScratchDir
 		if b := i.Backup(); b != nil {
 			backups++
 			bytes += b.Estimate
@@ -106,7 +110,16 @@ func (v *runView) fail(e executor.Event) {
 }
 
 func (v *runView) complain(e executor.Event) {
-	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", e.Hint))
+	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", cmp.Or(e.Hint, socketHint(e.Err.Error(), v.scratch[e.Address]))))
+}
+
+// socketHint is what to do where QEMU may not make its socket; "" for other errors.
+func socketHint(text, scratch string) string {
+	lower := strings.ToLower(text)
+	if !strings.Contains(text, "Permission denied") || !strings.Contains(lower, "nbd") && !strings.Contains(lower, "socket") {
+		return ""
+	}
+	return fmt.Sprintf("AppArmor may keep QEMU out of %s: allow it in /etc/apparmor.d/local/abstractions/libvirt-qemu, see docs/guarantees.md", scratch)
 }
 
 func (v *runView) progress(e executor.Event) {

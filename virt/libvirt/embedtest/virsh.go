@@ -22,7 +22,7 @@ func (v virsh) output(args ...string) (string, error) {
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return "", fmt.Errorf("virsh %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
+		return "", fmt.Errorf("virsh %s: %v: %s", args[0], exit, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return strings.TrimSpace(string(out)), err
 }
@@ -45,7 +45,15 @@ func (v virsh) define(xml string) error {
 func (v virsh) start(uuid string) error    { return v.run("start", uuid, "--paused") }
 func (v virsh) undefine(uuid string) error { return v.run("undefine", uuid, "--checkpoints-metadata") }
 
+// active asks again where virsh fails: it has been seen to end without a word
+// while a QEMU of its root ended.
 func (v virsh) active(uuid string) (bool, error) {
-	state, err := v.output("domstate", uuid)
+	var state string
+	var err error
+	for range 3 {
+		if state, err = v.output("domstate", uuid); err == nil {
+			break
+		}
+	}
 	return state != "shut off", err
 }
