@@ -171,6 +171,9 @@ var behaviours = []struct {
 		s.folder.Locked, s.folder.Attempt = true, &store.Attempt{PID: 7, Host: "backup", Since: noon}
 		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
 	}, nil, "another vbk is at work in web01-11111111: pid 7 on backup since 2026-11-22T12:00:00Z"},
+	{"folder that cannot be read", func(s *situation) {
+		*s.folder = store.Domain{Folder: s.folder.Folder, Error: "survey web01-11111111: permission denied"}
+	}, nil, "folder web01-11111111 cannot be read: survey web01-11111111: permission denied"},
 	{"folder of another domain", func(s *situation) { s.open().Manifest.UUID = uuid2 },
 		nil, "folder web01-11111111 holds chain ... of another domain, " + uuid2},
 	{"head damaged", func(s *situation) { s.open().Problems = []store.Problem{problem(0, 1), problem(1, 0)} },

@@ -49,9 +49,13 @@ func (i Instance) Backup() *Backup {
 	return nil
 }
 
-// unusable says why nothing is done in a folder: a living process has it, or
-// it is another domain's.
+// unusable says why nothing is done in a folder: it cannot be read, a living
+// process has it, or it is another domain's.
 func unusable(w Want, f *store.Domain) (problem, hint string) {
+	if f.Error != "" {
+		return fmt.Sprintf("folder %s cannot be read: %s", f.Folder, f.Error),
+			fmt.Sprintf("look at %s in %s: its owner, its modes, the disk below it; then vbk verify", f.Folder, w.Store.Path)
+	}
 	if f.Locked {
 		problem = "another vbk is at work in " + f.Folder
 		if a := f.Attempt; a != nil && a.PID != 0 {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"vbk/store"
@@ -50,11 +51,16 @@ func (v Inventory) store(address string) Store {
 // is not for a program to choose from. If there is none it is the folder that
 // the first point would go to, or where a run was cut off before it; whether
 // that is another domain's is for Decide to see.
+//
+// A folder that cannot be read, and may be the domain's by the digits in its
+// name, is the answer whatever else there is: what it holds is unknown.
 func (s Store) folders(domain, uuid string) []*store.Domain {
 	var born, unborn []*store.Domain
 	for i := range s.Domains {
 		d := &s.Domains[i]
 		switch {
+		case d.Error != "" && mayBe(d, uuid):
+			return []*store.Domain{d}
 		case d.UUID == uuid:
 			born = append(born, d)
 		case d.Folder == store.FolderName(domain, uuid):
@@ -67,6 +73,16 @@ func (s Store) folders(domain, uuid string) []*store.Domain {
 		return unborn[:1]
 	}
 	return born
+}
+
+// mayBe says whether a folder that cannot be read is a domain's: by its UUID if
+// that is known, or else by what a folder's name keeps when the domain is
+// renamed.
+func mayBe(d *store.Domain, uuid string) bool {
+	if d.UUID != "" {
+		return d.UUID == uuid
+	}
+	return strings.HasSuffix(d.Folder, store.FolderName("", uuid)[1:])
 }
 
 // home is the UUID of the host where the newest chain of a domain began, on

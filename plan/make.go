@@ -37,7 +37,9 @@ func Make(want *config.Config, have Inventory, o Options, now time.Time) Plan {
 		i := instance(w, c, have, now)
 		p.Instances = append(p.Instances, i)
 		p.Warnings = append(p.Warnings, diskWarnings(i, c.domain)...)
+		p.Warnings = append(p.Warnings, strangerWarnings(w, c, have)...)
 	}
+	p.Warnings = append(p.Warnings, folderWarnings(have, p.Instances)...)
 	slices.Sort(p.Warnings)
 	slices.SortStableFunc(p.Instances, func(a, b Instance) int { return strings.Compare(a.Want.Address, b.Want.Address) })
 	p.Departed, p.Others = departed(want, have, taken)

@@ -135,6 +135,12 @@ func TestFolders(t *testing.T) {
 			"store.local.nas has several folders of this domain: web01-11111111, copy-11111111"},
 		{"another domain's of that name", []store.Domain{stranger}, "web01-11111111", "of another domain, " + uuid2},
 		{"without a readable manifest", []store.Domain{lost}, "web01-11111111", "full"},
+		{"unreadable, of its name", []store.Domain{{Folder: "web01-11111111", Error: "EIO"}}, "web01-11111111", "folder web01-11111111 cannot be read: EIO"},
+		{"unreadable, renamed since", []store.Domain{{Folder: "old-11111111", Error: "EIO"}}, "old-11111111", "folder old-11111111 cannot be read: EIO"},
+		{"unreadable, beside one that can be read", []store.Domain{*folder(chain(1, daily(1, time.Hour)...)), {Folder: "old-11111111", Error: "EIO"}},
+			"old-11111111", "folder old-11111111 cannot be read: EIO"},
+		{"unreadable, by UUID", []store.Domain{{Folder: "old-33333333", UUID: uuid1, Error: "EIO"}}, "old-33333333", "folder old-33333333 cannot be read: EIO"},
+		{"unreadable, another domain's", []store.Domain{{Folder: "db-22222222", Error: "EIO"}, {Folder: "x-11111111", UUID: uuid2, Error: "EIO"}}, "", "full"},
 		{"somebody else's leftovers", []store.Domain{{Folder: "x-33333333", Leftovers: []string{"c/f"}, Attempt: &store.Attempt{Domain: uuid2}}}, "", "full"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -149,6 +155,50 @@ func TestFolders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnreadableFolder fails one instance: it deletes nothing, not even a
+// checkpoint, the others are planned, and nobody is called departed.
+func TestUnreadableFolder(t *testing.T) {
+	d := machine("vda")
+	d.Checkpoints = []virt.Checkpoint{{Name: store.CheckpointName(storeID, chainName(noon, 7), "000000aa", 0)}}
+	folders := []store.Domain{{Folder: "gone-33333333", Error: "EACCES"}, {Folder: "web01-11111111", Error: "EIO"}}
+	p := Make(configuration(block("web", "web*")), inventory(folders, host("hv1", d, named("web02", uuid2, virt.Running))), Options{}, noon)
+	mustEqual(t, "instances", lines(p), []string{`domain.web["hv1/web01"] folder web01-11111111 cannot be read: EIO`, `domain.web["hv1/web02"] full`})
+	mustEqual(t, "warnings", p.Warnings, []string{"store.local.nas: folder gone-33333333 cannot be read: EACCES"})
+	if len(p.Departed) > 0 || p.Others > 0 || len(p.Failures) > 0 || !p.Failed() {
+		t.Errorf("plan %+v", p)
+	}
+}
+
+// TestStrangers: checkpoints of a store of vbk that nobody sees are told.
+func TestStrangers(t *testing.T) {
+	d := machine("vda")
+	for _, id := range []string{"ffffffff", "ffffffff", "eeeeeeee", "bbbbbbbb", storeID} {
+		d.Checkpoints = append(d.Checkpoints, virt.Checkpoint{Name: store.CheckpointName(id, chainName(noon, 7), "000000aa", len(d.Checkpoints))})
+	}
+	d.Checkpoints = append(d.Checkpoints, virt.Checkpoint{Name: "vbk-dddddddd-mine"})
+	cfg := configuration(block("web", "web*"))
+	have := inventory(nil, host("hv1", d))
+	have.Stores = append(have.Stores, Store{Address: "store.local.b", ID: "bbbbbbbb"})
+	warnings := func() []string { return Make(cfg, have, Options{}, noon).Warnings }
+	alarm := []string{
+		"hv1/web01 has checkpoint(s) of vbk store eeeeeeee, which is not visible here: if store.local.nas was mounted over or replaced, do not apply",
+		"hv1/web01 has checkpoint(s) of vbk store ffffffff, which is not visible here: if store.local.nas was mounted over or replaced, do not apply",
+	}
+	mustEqual(t, "no folder", warnings(), alarm)
+	have.Stores[0].Domains = []store.Domain{{Folder: "web01-11111111", Leftovers: []string{"c/f"}}}
+	mustEqual(t, "no point", warnings(), alarm)
+	have.Stores[0].Domains = []store.Domain{*folder(chain(1, daily(2, time.Hour)...))}
+	mustEqual(t, "points", warnings(), []string{
+		"hv1/web01 has checkpoint(s) that belong to vbk store eeeeeeee, not visible here: left alone",
+		"hv1/web01 has checkpoint(s) that belong to vbk store ffffffff, not visible here: left alone",
+	})
+	have.Stores[0] = Store{Address: nas().Address(), Error: "gone"}
+	mustEqual(t, "no store", warnings(), nil)
+	cfg.Domains = nil
+	have.Stores[0] = Store{Address: nas().Address(), ID: storeID}
+	mustEqual(t, "not claimed", warnings(), nil)
 }
 
 func TestDeparted(t *testing.T) {

@@ -18,7 +18,7 @@ func TestPlanIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"bytes", "cmp", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "math", "path", "slices",
+	allowed := []string{"bytes", "cmp", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "maps", "math", "path", "slices",
 		"strings", "sync", "time", "vbk/config", "vbk/store", "vbk/virt"}
 	files := 0
 	for _, name := range names {

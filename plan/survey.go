@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -35,7 +36,8 @@ type Openers struct {
 type Hinter interface{ Hint() string }
 
 // Survey looks at every host and store of a configuration, all at once. It
-// changes nothing anywhere.
+// changes nothing anywhere. A store that has not answered after a minute, a
+// host after five, or either when ctx ends, is an error like any other.
 func Survey(ctx context.Context, want *config.Config, open Openers, now time.Time) Inventory {
 	v := Inventory{Taken: now, Hosts: make([]Host, len(want.Hosts)), Stores: make([]Store, len(want.Stores))}
 	var all sideBySide
@@ -78,19 +80,63 @@ func (s *sideBySide) wait() {
 	}
 }
 
-func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
-	found := Host{Name: h.Name}
-	err := func() error {
-		hv, err := open.Host(ctx, h)
-		if err != nil {
-			return err
-		}
-		if found.UUID, err = hv.UUID(ctx); err != nil {
-			return err
-		}
-		found.Domains, err = hv.Domains(ctx)
-		return err
+// How long a survey waits for an answer. A mount whose server is gone blocks
+// whoever touches it, and no signal ends that.
+const (
+	hostPatience  = 5 * time.Minute
+	storePatience = time.Minute
+)
+
+type answer[T any] struct {
+	value T
+	err   error
+	bug   any
+}
+
+// askWithin waits for ask until ctx ends or patience does. Its goroutine stays
+// where it hangs, so ask shares nothing with the caller; what it opened is then
+// not closed.
+func askWithin[T any](ctx context.Context, patience time.Duration, who string, ask func(context.Context) (T, error)) (T, error) {
+	late := fmt.Errorf("%s did not answer within %.0fs", who, patience.Seconds())
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, late)
+	defer cancel()
+	answers := make(chan answer[T], 1)
+	go func() {
+		var a answer[T]
+		defer func() {
+			a.bug = recover()
+			answers <- a
+		}()
+		a.value, a.err = ask(ctx)
 	}()
+	var none T
+	select {
+	case a := <-answers:
+		if a.bug != nil {
+			panic(a.bug)
+		}
+		if a.err != nil && errors.Is(a.err, ctx.Err()) { // ask heeds ctx
+			return none, context.Cause(ctx)
+		}
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
+	found, err := askWithin(ctx, hostPatience, "host", func(bounded context.Context) (Host, error) {
+		found := Host{Name: h.Name}
+		hv, err := open.Host(ctx, h) // the connection outlives the survey
+		if err != nil {
+			return found, err
+		}
+		if found.UUID, err = hv.UUID(bounded); err != nil {
+			return found, err
+		}
+		found.Domains, err = hv.Domains(bounded)
+		return found, err
+	})
 	if err != nil {
 		return Host{Name: h.Name, Error: err.Error(), Hint: hintOf(err)}
 	}
@@ -98,19 +144,19 @@ func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
 }
 
 func surveyStore(ctx context.Context, s config.Store, open Openers) Store {
-	found := Store{Address: s.Address()}
-	err := func() error {
+	found, err := askWithin(ctx, storePatience, "store", func(ctx context.Context) (Store, error) {
+		found := Store{Address: s.Address()}
 		repository, err := open.Store(s)
 		if err != nil {
-			return err
+			return found, err
 		}
 		found.ID = repository.ID()
 		if found.Free, err = repository.Free(); err != nil {
-			return err
+			return found, err
 		}
 		found.Domains, err = repository.Domains(ctx)
-		return err
-	}()
+		return found, err
+	})
 	if err != nil {
 		return Store{Address: s.Address(), Error: err.Error(), Hint: hintOf(err)}
 	}

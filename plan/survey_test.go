@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,4 +116,82 @@ func TestSurveyPanicsInItsCaller(t *testing.T) {
 	want := &config.Config{Hosts: []config.Host{{Name: "local"}}}
 	Survey(t.Context(), want, Openers{Host: func(context.Context, config.Host) (Hypervisor, error) { panic("a bug") }}, time.Now())
 	t.Error("Survey returned")
+}
+
+// hung is a host and a store on a mount whose server is gone: nothing that
+// touches it comes back before the server does.
+type hung struct{ back chan struct{} }
+
+func (h hung) UUID(context.Context) (string, error) { return "host", nil }
+func (h hung) ID() string                           { return storeID }
+func (h hung) Free() (int64, error)                 { <-h.back; return 0, nil }
+
+func (h hung) Domains(ctx context.Context) ([]virt.Domain, error) {
+	<-ctx.Done()
+	return nil, fmt.Errorf("list domains: %w", ctx.Err())
+}
+
+type hungStore struct{ hung }
+
+func (hungStore) Domains(context.Context) ([]store.Domain, error) { return nil, nil }
+
+func TestSurveyDoesNotHang(t *testing.T) {
+	cfg := &config.Config{
+		Hosts:  []config.Host{{Name: "opening"}, {Name: "answering"}},
+		Stores: []config.Store{{Kind: "local", Name: "hung"}, {Kind: "local", Name: "good"}},
+	}
+	survey := func(t *testing.T, ctx context.Context) (Inventory, time.Duration) {
+		h := hung{make(chan struct{})}
+		defer close(h.back)
+		open := Openers{
+			Host: func(ctx context.Context, c config.Host) (Hypervisor, error) {
+				if c.Name == "opening" {
+					<-h.back
+				}
+				return h, ctx.Err()
+			},
+			Store: func(s config.Store) (Repository, error) {
+				if s.Name == "hung" {
+					return hungStore{h}, nil
+				}
+				return fakeStore{fake{id: s.Name}}, nil
+			},
+		}
+		began := time.Now()
+		v := Survey(ctx, cfg, open, noon)
+		return v, time.Since(began)
+	}
+	expected := func(host, store1 string) Inventory {
+		return Inventory{Taken: noon,
+			Hosts: []Host{{Name: "opening", Error: host}, {Name: "answering", Error: host}},
+			Stores: []Store{{Address: "store.local.hung", Error: store1},
+				{Address: "store.local.good", ID: "good", Free: 7, Domains: []store.Domain{{Folder: "in-good"}}}}}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		v, took := survey(t, t.Context())
+		if d := cmp.Diff(expected("host did not answer within 300s", "store did not answer within 60s"), v); d != "" || took != hostPatience {
+			t.Errorf("after %s: %s", took, d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		v, took := survey(t, ctx)
+		if d := cmp.Diff(expected("context deadline exceeded", "context deadline exceeded"), v); d != "" || took != time.Second {
+			t.Errorf("after %s: %s", took, d)
+		}
+	})
+}
+
+// TestConnectionOutlivesSurvey: who opens a host may tie its connection to the
+// context that it gets.
+func TestConnectionOutlivesSurvey(t *testing.T) {
+	var opened context.Context
+	Survey(t.Context(), &config.Config{Hosts: []config.Host{{Name: "h"}}}, Openers{Host: func(ctx context.Context, _ config.Host) (Hypervisor, error) {
+		opened = ctx
+		return fake{}, nil
+	}}, noon)
+	if err := opened.Err(); err != nil {
+		t.Error(err)
+	}
 }

@@ -25,6 +25,7 @@ type Domain struct {
 	Attempt   *Attempt `json:"attempt,omitempty"`   // record found in the lock file
 	Locked    bool     `json:"locked,omitempty"`    // a living process holds the lock
 	Leftovers []string `json:"leftovers,omitempty"` // paths below Folder that no kept manifest names, sorted
+	Error     string   `json:"error,omitempty"`     // why the folder cannot be surveyed: nothing else here but Folder, and Name and UUID if known
 }
 
 // Chain is a folder of a full and what builds on it.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
 	"vbk/format"
 	"vbk/store"
@@ -18,6 +20,27 @@ func (s *Store) Check(ctx context.Context, folder string, readData bool) ([]stor
 	c := &checker{s: s, ctx: ctx, readData: readData}
 	if err := c.folder(folder); err != nil {
 		return c.findings, fmt.Errorf("check %s: %w", folder, err)
+	}
+	return c.findings, nil
+}
+
+// CheckRoot looks for what vbk did not make beside the folders of the domains,
+// which Check looks at one by one. Nothing it finds keeps a point from being
+// restored. The error is that the store cannot be listed.
+func (s *Store) CheckRoot() ([]store.Finding, error) {
+	entries, err := s.fsys.List(".")
+	if err != nil {
+		return nil, fmt.Errorf("check store %s: %w", s.path, err)
+	}
+	c := &checker{s: s}
+	for _, e := range entries {
+		switch {
+		case e.Name == markName && e.Mode.IsRegular(), e.Name == "lost+found", e.Mode.IsDir() && store.IsFolderName(e.Name):
+		case strings.HasPrefix(e.Name, markName+"."):
+			c.note("", e.Name, "leftover: vbk init was cut off")
+		default:
+			c.note("", e.Name, "vbk did not make this")
+		}
 	}
 	return c.findings, nil
 }
@@ -65,12 +88,18 @@ func (c *checker) folder(folder string) error {
 		}
 	}
 	c.numbers(d)
+	var unread error
 	for _, chain := range d.Chains {
-		if err := c.chain(folder, chain.Name); err != nil {
-			return fmt.Errorf("chain %s: %w", chain.Name, err)
+		err := c.chain(folder, chain.Name)
+		if err != nil {
+			err = fmt.Errorf("chain %s: %w", chain.Name, err)
 		}
+		if err != nil && !errors.Is(err, store.ErrInUse) {
+			return errors.Join(unread, err)
+		}
+		unread = errors.Join(unread, err)
 	}
-	return nil
+	return unread
 }
 
 // mode wants files to be 0600 and folders 0700.
@@ -104,8 +133,8 @@ func (c *checker) numbers(d store.Domain) {
 
 // chain checks one chain, whose files stay meanwhile.
 func (c *checker) chain(folder, name string) (err error) {
-	r, err := c.s.openChain(folder, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrInUse) {
+	r, err := c.open(folder, name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // deleted meanwhile
 	}
 	if err != nil {
@@ -135,6 +164,30 @@ func (c *checker) chain(folder, name string) (err error) {
 		}
 	}
 	return nil
+}
+
+// open waits for a run that removes leftovers of a living chain: what was not
+// read is not sound. The error is fs.ErrNotExist if the chain is being deleted.
+func (c *checker) open(folder, name string) (*Reader, error) {
+	for try := 0; ; try++ {
+		r, inUse := c.s.openChain(folder, name)
+		if !errors.Is(inUse, store.ErrInUse) {
+			return r, inUse
+		}
+		v, err := c.s.view(folder, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case v.manifest.Deleted:
+			return nil, fs.ErrNotExist
+		case try == 1000:
+			return nil, fmt.Errorf("could not be checked: %w", inUse)
+		}
+		if err := c.ctx.Err(); err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // manifests checks the older ones too.

@@ -1,13 +1,19 @@
 package local_test
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"vbk/store"
+	"vbk/store/local"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestCheckFindsEveryFile: a bit flipped in any file of a chain is found, and
@@ -59,5 +65,108 @@ func TestCheckFindsSwap(t *testing.T) {
 		if !strings.Contains(blamed, want) {
 			t.Errorf("%q is not in %s", want, blamed)
 		}
+	}
+}
+
+// TestCheckInUse: a chain whose lock is held by who removes leftovers of it is
+// not sound unseen; one that is being deleted is not missed.
+func TestCheckInUse(t *testing.T) {
+	w, fsys, s, m := damaged(t)
+	sound := w.chainOf(t, s, 1)
+	hold := func(chain string) local.Handle {
+		h, err := fsys.Open(path.Join(folder, chain))
+		if err == nil {
+			err = h.Lock(true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	if err := fsys.Flip(path.Join(folder, sound.Chain, sound.Points[0].Disks[0].File), 100); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := hold(m.Chain)
+		findings, err := s.Check(ctx, folder, true)
+		if !errors.Is(err, store.ErrInUse) || !strings.Contains(fmt.Sprint(err), m.Chain+": could not be checked") {
+			t.Errorf("check: %v", err)
+		}
+		if len(findings) == 0 { // the other chain
+			t.Error("one chain in use hid the damage of another")
+		}
+		go func() {
+			time.Sleep(20 * time.Millisecond)
+			_ = h.Close()
+		}()
+		if _, err := s.Check(ctx, folder, true); err != nil {
+			t.Errorf("check while the lock is let go: %v", err)
+		}
+	})
+
+	gone := m
+	gone.Number++
+	gone.Points, gone.Deleted = nil, true
+	data, err := gone.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &releasing{FS: fsys, name: path.Join(folder, m.Chain), release: func() {
+		put(t, fsys, path.Join(folder, m.Chain, store.ManifestName(gone.Number)), string(data))
+	}}
+	s, err = local.OpenOn(late, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold(m.Chain).Close()
+	if _, err := s.Check(ctx, folder, true); err != nil || late.release != nil {
+		t.Errorf("check while the chain is released: %v, released %t", err, late.release == nil)
+	}
+}
+
+// releasing is an FS where somebody releases a chain right before its folder is
+// opened.
+type releasing struct {
+	local.FS
+	name    string
+	release func()
+}
+
+func (r *releasing) Open(name string) (local.Handle, error) {
+	if name == r.name && r.release != nil {
+		r.release()
+		r.release = nil
+	}
+	return r.FS.Open(name)
+}
+
+func TestCheckRoot(t *testing.T) {
+	_, fsys, s, _ := damaged(t)
+	roots := func() (all []string) {
+		findings, err := s.CheckRoot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range findings {
+			if f.From != store.NoPoint || f.Chain != "" {
+				t.Errorf("finding %+v", f)
+			}
+			all = append(all, f.File+": "+f.Detail)
+		}
+		return all
+	}
+	if all := roots(); len(all) > 0 {
+		t.Errorf("in a new store: %q", all)
+	}
+	for _, dir := range []string{"lost+found", "photos", "db-00000001"} {
+		if err := fsys.Mkdir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, fsys, "db-00000002", "a file")
+	put(t, fsys, "vbk.json.0a1b2c3d", "")
+	want := []string{"db-00000002: vbk did not make this", "photos: vbk did not make this", "vbk.json.0a1b2c3d: leftover: vbk init was cut off"}
+	if d := cmp.Diff(want, roots()); d != "" {
+		t.Errorf("findings: %s", d)
 	}
 }

@@ -103,7 +103,8 @@ func (f *Folder) exclude(ctx context.Context) error {
 }
 
 // settle makes durable what a dead run had only made visible, because what
-// follows relies on it.
+// follows relies on it. It is no proof where a sync had failed before, see
+// docs/format.md, "Commit": Linux reports that once and then forgets it.
 func (f *Folder) settle() error {
 	entries, err := f.s.fsys.List(f.name)
 	if err != nil {

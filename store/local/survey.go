@@ -12,8 +12,9 @@ import (
 	"vbk/store"
 )
 
-// Domains surveys every domain's folder by names and sizes, without a lock.
-// An error means that the survey is not complete.
+// Domains surveys every domain's folder by names and sizes, without a lock. A
+// folder that cannot be surveyed carries its error in Domain.Error; what it
+// holds is unknown, not empty. The error is that the folders cannot be listed.
 func (s *Store) Domains(ctx context.Context) ([]store.Domain, error) {
 	entries, err := s.fsys.List(".")
 	if err != nil {
@@ -25,8 +26,11 @@ func (s *Store) Domains(ctx context.Context) ([]store.Domain, error) {
 			continue
 		}
 		d, err := s.Domain(ctx, e.Name)
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("survey store %s: %w", s.path, err)
+		}
 		if err != nil {
-			return nil, err
+			d = store.Domain{Folder: e.Name, Name: d.Name, UUID: d.UUID, Error: err.Error()}
 		}
 		domains = append(domains, d)
 	}

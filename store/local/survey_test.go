@@ -1,11 +1,13 @@
 package local_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"vbk/store"
@@ -288,5 +290,60 @@ func TestTwins(t *testing.T) {
 	}
 	if c := d.Chains[0]; c.Manifest.Number != 0 || c.Sound(0) || len(d.Chains) != 2 {
 		t.Errorf("copy: %+v", c)
+	}
+}
+
+// unreadable is an FS where one name cannot be opened or listed.
+type unreadable struct {
+	local.FS
+	name string
+}
+
+func (u unreadable) Open(name string) (local.Handle, error) {
+	if name == u.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EIO}
+	}
+	return u.FS.Open(name)
+}
+
+func (u unreadable) List(name string) ([]local.Entry, error) {
+	if name == u.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EACCES}
+	}
+	return u.FS.List(name)
+}
+
+// TestSurveyUnreadableFolder: a folder that cannot be read keeps nobody from
+// seeing the others, and is not taken for an empty one.
+func TestSurveyUnreadableFolder(t *testing.T) {
+	_, fsys, s, m := damaged(t)
+	other, err := s.Lock(ctx, "zoo-00000001", rec(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock(t, other)
+	for name, want := range map[string]store.Domain{
+		folder:                     {Error: "survey " + folder + ": open " + folder + ": permission denied"},
+		path.Join(folder, m.Chain): {Error: "survey " + folder + "/" + m.Chain + ": open " + folder + "/" + m.Chain + ": permission denied"},
+		path.Join(folder, "lock"):  {Error: "survey " + folder + ": open " + folder + "/lock: input/output error", Name: "web01", UUID: uuid},
+		"no such name":             domain(t, s),
+	} {
+		want.Folder = folder
+		s, err := local.OpenOn(unreadable{fsys, name}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Domains(ctx)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d := cmp.Diff([]store.Domain{want, {Folder: "zoo-00000001"}}, all); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := s.Domains(cancelled); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
