@@ -38,6 +38,9 @@ func (x *instance) cleanup(ctx context.Context) (cleaned bool, left string, err 
 	}
 	now := plan.Decide(x.want, seen, x.Now())
 	if len(now.Actions) == 0 || now.Actions[0].Kind != plan.KindCleanup {
+		if x.attempt != nil { // there is something, and it cannot be seen now
+			return false, "", fmt.Errorf("clean up: %s", now.Error)
+		}
 		return false, "", nil
 	}
 	err = x.clean(ctx, *now.Actions[0].Cleanup, seen.Domain)

@@ -31,13 +31,13 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 	if !s.Domain.State.Active() {
 		return inactive(w, s.Domain)
 	}
+	if j := s.Domain.Job; foreign(w, j) {
+		return choice{err: fmt.Sprintf("another job is active on the domain: %s", describeJob(j)),
+			hint: fmt.Sprintf("see virsh -c %s domjobinfo %s; vbk never ends a job that is not its own", w.Host.URI, w.Domain)}
+	}
 	disks, others, err := selectDisks(w.Policy.Disks, s.Domain.Disks)
 	if err != nil {
 		return choice{err: err.Error(), hint: err.hint}
-	}
-	if j := s.Domain.Job; j != nil && !ownSocket(w.StoreID, j.Socket) {
-		return choice{err: fmt.Sprintf("another job is active on the domain: %s", describeJob(j)),
-			hint: fmt.Sprintf("see virsh -c %s domjobinfo %s; vbk never ends a job that is not its own", w.Host.URI, w.Domain)}
 	}
 	age := "no restore point yet"
 	if found {
@@ -86,6 +86,9 @@ func inactive(w Want, d virt.Domain) choice {
 	return choice{err: fmt.Sprintf("domain is %s: this version backs up running domains only", d.State),
 		hint: fmt.Sprintf("virsh -c %s start %s, or set offline = \"skip\"", w.Host.URI, w.Domain)}
 }
+
+// foreign says whether a job is somebody else's.
+func foreign(w Want, j *virt.Job) bool { return j != nil && !ownSocket(w.StoreID, j.Socket) }
 
 func describeJob(j *virt.Job) string {
 	if j.Socket != "" {

@@ -144,6 +144,14 @@ var behaviours = []struct {
 	{"backup job of another store's vbk", func(s *situation) {
 		s.domain.Job = &virt.Job{Operation: "backup", Socket: "/var/tmp/vbk-ffffffff-12345678/nbd"}
 	}, nil, "another job is active on the domain: backup (socket /var/tmp/vbk-ffffffff-12345678/nbd)"},
+	{"libvirt's calls about the domain do not end", func(s *situation) {
+		s.domain.Job = &virt.Job{Operation: virt.NoAnswer}
+		s.folder.Leftovers = []string{"c/vda.inc.2.00000009.v3"}
+	}, nil, "libvirt tells nothing of the domain: it is held by a call that does not end"},
+	{"libvirt cannot describe the domain", func(s *situation) {
+		s.domain = virt.Domain{Name: s.domain.Name, UUID: s.domain.UUID, State: virt.Unknown, Error: "no such thing"}
+		s.want.Policy.Offline = "skip"
+	}, nil, "libvirt cannot describe the domain: no such thing"},
 	{"job of an interrupted run", func(s *situation) {
 		s.domain.Job = &virt.Job{Operation: "backup", Socket: "/var/tmp/vbk-" + storeID + "-12345678/nbd"}
 	}, []string{"cleanup", "inc"}, "the newest point is 25h old"},

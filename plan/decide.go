@@ -25,6 +25,9 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 			return i
 		}
 	}
+	if i.Error, i.Hint = unanswered(w, s.Domain); i.Error != "" {
+		return i
+	}
 	if c := leftovers(w, s); c != nil {
 		i.Actions = append(i.Actions, Action{Kind: KindCleanup, Reason: "left by an interrupted run", Cleanup: c})
 	}
@@ -70,6 +73,20 @@ func unusable(w Want, f *store.Domain) (problem, hint string) {
 		}
 	}
 	return "", ""
+}
+
+// unanswered says why nothing can be decided about a domain: libvirt did not
+// tell what there is.
+func unanswered(w Want, d virt.Domain) (problem, hint string) {
+	switch {
+	case d.Error != "":
+		problem = "libvirt cannot describe the domain: " + d.Error
+	case d.Job != nil && (d.Job.Operation == virt.NoAnswer || d.Job.Operation == virt.ClientCall):
+		problem = "libvirt tells nothing of the domain: it is held by " + d.Job.Operation
+	default:
+		return "", ""
+	}
+	return problem, fmt.Sprintf("see virsh -c %s domstats %s", w.Host.URI, w.Domain)
 }
 
 // openChain is the chain that may grow, with its head: the one with the highest

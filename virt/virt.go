@@ -89,6 +89,13 @@ type Job struct {
 	Socket    string `json:"socket,omitempty"` // unix socket of a pull-mode backup, "" otherwise
 }
 
+// Operations of a Job that stands for silence: libvirt told nothing more of the
+// domain than its definition.
+const (
+	NoAnswer   = "a call that does not end"
+	ClientCall = "another client's call"
+)
+
 // Backup describes a pull-mode backup job of one domain; see
 // https://libvirt.org/formatbackup.html.
 type Backup struct {

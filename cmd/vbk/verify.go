@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -27,7 +28,7 @@ func (env *environment) verifyCommand() *cli.Command {
 					return err
 				}
 				all, unread := readable(all)
-				return env.verify(c, all, unread)
+				return env.verify(c, all, nil, unread)
 			}
 			cfg, err := env.load()
 			if err != nil {
@@ -43,7 +44,13 @@ func (env *environment) verifyCommand() *cli.Command {
 			for _, l := range folders {
 				all = append(all, l.shelf(l.folder.Folder, env.now()))
 			}
-			return env.verify(c, all, problems)
+			var strays []string
+			if c.NArg() == 0 {
+				if strays, err = w.strays(); err != nil {
+					return failWith(exitFailed, err)
+				}
+			}
+			return env.verify(c, all, strays, problems)
 		},
 	}
 }
@@ -78,16 +85,34 @@ func (w *world) verifiable(c *cli.Context, cfg *config.Config) (some []located, 
 	return some, problems, nil
 }
 
+// strays lists what vbk did not make in the roots of the stores.
+func (w *world) strays() (all []string, err error) {
+	for address, s := range w.stores {
+		findings, err := s.CheckRoot()
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range findings {
+			all = append(all, address+": "+describeFinding(f))
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
 // verify checks folder after folder and lists every violation, after what could
-// not be read.
-func (env *environment) verify(c *cli.Context, all []shelf, unread []error) error {
+// not be read and what does not belong there.
+func (env *environment) verify(c *cli.Context, all []shelf, strays []string, unread []error) error {
 	for _, err := range unread {
 		env.complain(err)
 	}
 	if len(all) == 0 && len(unread) > 0 {
 		return exit(exitFailed)
 	}
-	points, lost, notes := 0, 0, 0
+	for _, s := range strays {
+		fmt.Fprintln(env.stdout, s)
+	}
+	points, lost, notes := 0, 0, len(strays)
 	for _, s := range all {
 		err := s.check(c.Context, c.Bool("read-data"), func(finding string, costs bool) {
 			if costs {

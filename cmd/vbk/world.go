@@ -90,6 +90,8 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 		Self:    store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
 		Version: version, Parallel: parallel,
 	}
+	w.mu.Lock() // a host that was given up may still be opening
+	defer w.mu.Unlock()
 	for name, h := range w.hosts {
 		b.Hosts[name] = h
 	}
@@ -100,6 +102,8 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 }
 
 func (w *world) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, h := range w.hosts {
 		_ = h.Close() // nothing is pending on a connection after a command
 	}

@@ -87,7 +87,7 @@ func (h *Host) wedged(ctx context.Context, listed virt.Domain) (virt.Domain, err
 	case err != nil:
 		d = listed
 	}
-	d.Job = &virt.Job{Operation: "a call that does not end"}
+	d.Job = &virt.Job{Operation: virt.NoAnswer}
 	return d, nil
 }
 

@@ -31,7 +31,7 @@ func survey(d *libvirt.Domain) (virt.Domain, error) {
 	v.Checkpoints, err = checkpoints(d, v.State.Active())
 	if isCode(err, libvirt.ERR_OPERATION_TIMEOUT) {
 		// One domain that is held must not hide the others of the host.
-		v.Job = &virt.Job{Operation: "another client's call"}
+		v.Job = &virt.Job{Operation: virt.ClientCall}
 		v.Checkpoints, err = checkpoints(d, false)
 		return v, err
 	}
