@@ -206,8 +206,8 @@ func (r *Root) Image(uuid, target string) string {
 }
 
 // Copy returns the path of a raw copy of a disk as the guest would read it now,
-// made by qemu-img from the image file. The machine may run, a backup may
-// be under way; nothing may write meanwhile.
+// taken over NBD by nbdcopy from a qemu-nbd that reads the image file. The
+// machine may run, a backup may be under way; nothing may write meanwhile.
 func (r *Root) Copy(t testing.TB, uuid, target string) string {
 	t.Helper()
 	if active, err := r.driver.active(uuid); err != nil {
@@ -217,7 +217,8 @@ func (r *Root) Copy(t testing.TB, uuid, target string) string {
 	}
 	image := r.Image(uuid, target)
 	out := filepath.Join(t.TempDir(), target+".raw")
-	run(t, "qemu-img", "convert", "-U", "-f", strings.TrimPrefix(filepath.Ext(image), "."), "-O", "raw", image, out)
+	node := "driver=" + strings.TrimPrefix(filepath.Ext(image), ".") + ",file.driver=file,file.filename=" + image + ",force-share=on"
+	run(t, "nbdcopy", "--", "[", "qemu-nbd", "--read-only", "--image-opts", node, "]", out)
 	return out
 }
 

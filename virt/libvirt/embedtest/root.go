@@ -79,7 +79,7 @@ remember_owner = 0
 // URI in this process.
 func New(t testing.TB) *Root {
 	t.Helper()
-	needPrograms(t, "qemu-system-x86_64", "qemu-img")
+	needPrograms(t, "qemu-system-x86_64", "qemu-img", "qemu-nbd", "nbdcopy")
 	dir, err := sharedRoot()
 	if err != nil {
 		t.Fatalf("make embed root: %v", err)
@@ -91,7 +91,7 @@ func New(t testing.TB) *Root {
 // the test runs connect to URI, one at a time.
 func Detached(t testing.TB) *Root {
 	t.Helper()
-	needPrograms(t, "qemu-system-x86_64", "qemu-img", "virsh")
+	needPrograms(t, "qemu-system-x86_64", "qemu-img", "qemu-nbd", "nbdcopy", "virsh")
 	dir, err := makeRoot()
 	if err != nil {
 		t.Fatalf("make embed root: %v", err)

@@ -54,7 +54,8 @@ func (m Main) Run() int {
 		Pdeathsig:    syscall.SIGKILL,
 	}
 	err = cmd.Start()
-	if errors.Is(err, syscall.EPERM) {
+	// EINVAL: in a chroot, whose root is no mount.
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
 		return m.run()
 	}
 	if err != nil {
