@@ -61,6 +61,7 @@ type Folder interface {
 type Chain interface {
 	Manifest() store.Manifest
 	Open(name string) (ChainFile, error)
+	ReadFile(name string) ([]byte, error) // a small file, bounded, its size and hash compared
 	Close() error
 }
 
