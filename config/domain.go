@@ -12,9 +12,16 @@ import (
 func defaultPolicy() Policy {
 	return Policy{
 		Every:       Duration(24 * time.Hour),
-		Chain:       Chain{FullEvery: Duration(7 * 24 * time.Hour), MaxIncrements: 30},
-		Retention:   Retention{MinChains: 1, MaxPrune: 50},
+		RPO:         Duration(48 * time.Hour),
+		Mode:        "incremental",
+		Chain:       Chain{FullEvery: Duration(7 * 24 * time.Hour), MaxIncrements: 30, OnBroken: "resync"},
+		Retention:   Retention{Anchor: "any", Prune: "chain", MinChains: 1, MaxPrune: 50},
+		Quiesce:     Quiesce{Mode: "try", Timeout: Duration(10 * time.Second)},
+		Disks:       Disks{Raw: "resync"},
 		Compression: Compression{Codec: "zstd", Level: 1},
+		Stream:      "v3",
+		Extra:       Extra{NVRAM: true, TPM: true, Kernel: true},
+		Audit:       64,
 		Offline:     "backup",
 	}
 }

@@ -161,10 +161,10 @@ func TestClaims(t *testing.T) {
 		{"fallback elsewhere", Domain{Hosts: hosts, Fallback: true}, "h3", "web", u1, false, false},
 		{"nothing", Domain{Hosts: hosts}, "h1", "web", u1, false, false},
 	} {
-		if got := c.d.Selects(c.host, c.name, c.uuid); got != c.selects {
+		if got := c.d.Selects(c.host, c.name, c.uuid, nil); got != c.selects {
 			t.Errorf("%s: Selects is %v", c.what, got)
 		}
-		if got := c.d.Claims(c.host, c.name, c.uuid); got != c.claims {
+		if got := c.d.Claims(c.host, c.name, c.uuid, nil); got != c.claims {
 			t.Errorf("%s: Claims is %v", c.what, got)
 		}
 	}

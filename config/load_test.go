@@ -221,7 +221,7 @@ func FuzzParse(f *testing.F) {
 			if d.Policy.Store == "" || d.Policy.Every <= 0 || len(d.Hosts) == 0 {
 				t.Errorf("incomplete: %+v", d)
 			}
-			d.Claims("local", "web", "4c1f9d2a-7d1e-4d0a-9b55-0a1b2c3d4e5f")
+			d.Claims("local", "web", "4c1f9d2a-7d1e-4d0a-9b55-0a1b2c3d4e5f", nil)
 		}
 	})
 }

@@ -9,14 +9,14 @@ import (
 // Claims says whether the block claims the domain on a host: Selects, and the
 // block is no fallback. A fallback block never claims; the planner gives it
 // what it Selects and no other block claims.
-func (d Domain) Claims(host, name, uuid string) bool {
-	return !d.Fallback && d.Selects(host, name, uuid)
+func (d Domain) Claims(host, name, uuid string, tags map[string]string) bool {
+	return !d.Fallback && d.Selects(host, name, uuid, tags)
 }
 
 // Selects says whether the block's criteria admit the domain: host, one of the
 // match patterns and one of the UUIDs, each where it is given, and no exclude
 // pattern. The UUID is in lower case with dashes.
-func (d Domain) Selects(host, name, uuid string) bool {
+func (d Domain) Selects(host, name, uuid string, tags map[string]string) bool {
 	return slices.Contains(d.Hosts, host) &&
 		(d.Match == nil || matchAny(d.Match, name)) &&
 		(d.UUIDs == nil || slices.Contains(d.UUIDs, uuid)) &&

@@ -287,58 +287,26 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
 	if export.Size() != d.Size {
 		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
 	}
-	name := store.DataFileName(d.Target, d.Base, a.point.Sequence, a.point.Attempt)
-	file, err := a.folder.Create(a.chain.Chain, name)
+	file, err := a.createDisk(d)
 	if err != nil {
 		return err
 	}
-	a.files = append(a.files, file)
-	options, err := a.options()
+	if err := a.stream(ctx, file, export, d); err != nil {
+		return err
+	}
+	written, err := file.close()
 	if err != nil {
 		return err
 	}
-	writer, err := format.NewWriter(file, a.header(d), options)
-	if err != nil {
-		return err
-	}
-	if err := a.stream(ctx, writer, export, d); err != nil {
-		return err
-	}
-	s, err := writer.Close()
-	if err != nil {
-		return err
-	}
-	a.point.Disks = append(a.point.Disks, store.PointDisk{
-		Target: d.Target, File: name, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
-		FileSize: s.FileSize, Data: s.Data, Stored: s.Stored, FooterHash: fmt.Sprintf("%016x", s.FooterHash),
-	})
+	a.point.Disks = append(a.point.Disks, written)
 	return nil
-}
-
-func (a *attempt) header(d plan.DiskBackup) format.Header {
-	h := format.Header{
-		StoreID: a.want.StoreID, Chain: a.chain.Chain, Sequence: a.point.Sequence, Attempt: a.point.Attempt,
-		Domain: a.want.Domain, UUID: a.want.UUID, Disk: d.Target, Size: d.Size, Source: d.Source,
-		Base: d.Base, Covers: [2]int{a.point.Sequence, a.point.Sequence}, HashKey: a.chain.HashKey,
-		Time: a.point.Start, Version: a.Version,
-	}
-	for _, disk := range a.plan.Disks {
-		h.Disks = append(h.Disks, disk.Target)
-	}
-	return h
-}
-
-func (a *attempt) options() (format.Options, error) {
-	c := a.want.Policy.Compression
-	codec, err := format.ParseCodec(c.Codec)
-	return format.Options{Codec: codec, Level: c.Level}, err
 }
 
 // primeFrom is the amount from which the priming read pays (QEMU's buffers,
 // docs/performance.md).
 const primeFrom = 128 << 20
 
-func (a *attempt) stream(ctx context.Context, w *format.Writer, export Export, d plan.DiskBackup) error {
+func (a *attempt) stream(ctx context.Context, w Sink, export Export, d plan.DiskBackup) error {
 	if a.plan.Estimate >= primeFrom {
 		if err := export.Prime(ctx); err != nil {
 			return err

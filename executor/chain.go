@@ -91,8 +91,8 @@ type DiskImage struct {
 	io.Closer
 }
 
-// chainFiles are the files of a disk.
-type chainFiles []ChainFile
+// chainFiles are the open files of a disk.
+type chainFiles []io.Closer
 
 func (files chainFiles) Close() error {
 	var all []error
@@ -116,21 +116,14 @@ func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var parsed []*format.File
+	var parsed []format.Layer
 	for _, d := range files {
-		if err := checkFooter(c, d); err != nil {
-			return nil, err
-		}
-		f, err := c.Open(d.File)
+		layer, file, err := openLayer(c, d)
 		if err != nil {
 			return nil, err
 		}
-		open = append(open, f)
-		file, err := format.Open(f, f.Size())
-		if err != nil {
-			return nil, &DamageError{fmt.Errorf("%s: %w", d.File, err)}
-		}
-		parsed = append(parsed, file)
+		open = append(open, file)
+		parsed = append(parsed, layer)
 	}
 	image, err := format.NewImage(parsed...)
 	if err != nil {

@@ -39,9 +39,9 @@ func claimants(blocks []config.Domain, host string, d virt.Domain) []config.Doma
 	var found, fallback []config.Domain
 	for _, b := range blocks {
 		switch {
-		case b.Claims(host, d.Name, d.UUID):
+		case b.Claims(host, d.Name, d.UUID, d.Tags):
 			found = append(found, b)
-		case b.Selects(host, d.Name, d.UUID):
+		case b.Selects(host, d.Name, d.UUID, d.Tags):
 			fallback = append(fallback, b)
 		}
 	}

@@ -60,6 +60,7 @@ type Action struct {
 	Cleanup *Cleanup `json:"cleanup,omitempty"`
 	Backup  *Backup  `json:"backup,omitempty"`
 	Prune   *Prune   `json:"prune,omitempty"`
+	Merge   *Merge   `json:"merge,omitempty"`
 }
 
 // Kind of an action.
@@ -70,6 +71,7 @@ const (
 	KindCleanup Kind = "cleanup"
 	KindBackup  Kind = "backup"
 	KindPrune   Kind = "prune"
+	KindMerge   Kind = "merge"
 )
 
 // Cleanup removes what an interrupted run of ours left, in this order: the
@@ -89,6 +91,7 @@ type Backup struct {
 	Head       int          `json:"head"`                 // the head it builds on; -1 for a new chain
 	Checkpoint string       `json:"checkpoint,omitempty"` // of that head: changes since then
 	Closes     string       `json:"closes,omitempty"`     // the chain that a new one closes
+	Stream     store.Stream `json:"stream,omitempty"`     // of the chain
 	Disks      []DiskBackup `json:"disks"`
 	Others     []string     `json:"others,omitempty"` // targets that take no part
 	Estimate   int64        `json:"estimate"`         // bytes to read: libvirt's count, or the virtual sizes for a full
@@ -96,12 +99,14 @@ type Backup struct {
 
 // DiskBackup is one disk of a Backup.
 type DiskBackup struct {
-	Target string `json:"target"`
-	Base   bool   `json:"base"`             // read whole: nothing older shows through
-	Reason string `json:"reason,omitempty"` // why it is read whole inside an increment
-	Size   int64  `json:"size"`
-	Source string `json:"source"`
-	Format string `json:"format"`
+	Target    string `json:"target"`
+	Base      bool   `json:"base"`                // read whole: nothing older shows through
+	Resync    bool   `json:"resync,omitempty"`    // read whole, and what differs from the chain is stored
+	Untracked bool   `json:"untracked,omitempty"` // has no bitmap: takes no part in the checkpoint
+	Reason    string `json:"reason,omitempty"`    // why it is read whole inside an increment
+	Size      int64  `json:"size"`
+	Source    string `json:"source"`
+	Format    string `json:"format"`
 }
 
 // Prune releases a whole chain: every point of it is deleted.
@@ -111,6 +116,17 @@ type Prune struct {
 	Points   int    `json:"points"`
 	Stored   int64  `json:"stored"`                 // bytes that become free
 	After    bool   `json:"after_backup,omitempty"` // right only once the planned point is durable
+}
+
+// Merge gives points up: a run of neighbours, each the parent of the next, and
+// the point that builds on the last of them become one, which keeps the identity
+// of the latter. No data of that point changes.
+type Merge struct {
+	Chain  string `json:"chain"`
+	Gone   []int  `json:"gone"`                   // sequences, rising
+	Into   int    `json:"into"`                   // sequence of the point that takes them in
+	Stored int64  `json:"stored"`                 // bytes of the files of Gone: at most so much becomes free
+	After  bool   `json:"after_backup,omitempty"` // right only once the planned point is durable
 }
 
 // Kept is an existing point with what holds it.

@@ -25,6 +25,7 @@ type Want struct {
 	StoreID       string        `json:"store_id"`
 	Policy        config.Policy `json:"policy"`
 	TimeZone      string        `json:"time_zone"`
+	Release       string        `json:"release,omitempty"`     // why all chains of a domain that is departed, or whose block was removed, go; then there is no host
 	Full          bool          `json:"full,omitempty"`        // -full asked for a new chain,
 	FullAfter     string        `json:"full_after,omitempty"`  // after this one, which was open; "" for a first
 	AllowPrune    bool          `json:"allow_prune,omitempty"` // -allow-prune lifted max_prune

@@ -76,6 +76,7 @@ type Manifest struct {
 	Owner         Owner           `json:"owner"`
 	Domain        string          `json:"domain"` // name at the newest point
 	UUID          string          `json:"uuid"`
+	Stream        Stream          `json:"stream,omitempty"`    // version of all its files
 	HashKey       string          `json:"hash_key"`            // 64 hex digits: HighwayHash key of the chain's grains
 	Closed        string          `json:"closed,omitempty"`    // why nothing is added any more
 	Deleted       bool            `json:"deleted,omitempty"`   // the chain has been released: no points, files go
@@ -84,6 +85,16 @@ type Manifest struct {
 	Written       time.Time       `json:"written"`
 	Version       string          `json:"vbk_version"`
 }
+
+// Stream is the version of the files of a chain.
+type Stream string
+
+// The streams that a store holds. A chain has files of one of them only.
+const (
+	V3            Stream = ""
+	VirtNBDBackup Stream = "virtnbdbackup" // v2, or v1 in a chain that was imported
+	Raw           Stream = "raw"
+)
 
 // Owner names the configuration that made a chain.
 type Owner struct {
@@ -95,10 +106,12 @@ type Owner struct {
 // Kind of a restore point.
 type Kind string
 
-// A Full stands alone, an Increment needs its parent.
+// A Full stands alone, an Increment needs its parent. A Resync is an increment
+// for which all data of a disk was read and compared with the chain.
 const (
 	Full      Kind = "full"
 	Increment Kind = "inc"
+	Resync    Kind = "resync"
 )
 
 // Point is one restore point: all disks of a domain at one instant.
@@ -114,7 +127,11 @@ type Point struct {
 	QuiesceWhy string      `json:"quiesce_why,omitempty"`
 	Reason     string      `json:"reason,omitempty"` // why the plan made it
 	Disks      []PointDisk `json:"disks"`
-	Files      []File      `json:"files,omitempty"` // domain XML, checkpoint XML
+	Files      []File      `json:"files,omitempty"`             // domain XML, checkpoint XML
+	Merged     int         `json:"merged,omitempty"`            // older points that it has taken in
+	Protected  *Protection `json:"protected,omitempty"`         // nothing deletes or merges the point away
+	Created    time.Time   `json:"checkpoint_created,omitzero"` // creationTime of an adopted Checkpoint, whose name does not prove whose it is
+	Distrusted string      `json:"distrusted,omitempty"`        // why no increment is built on this point, though its checkpoint is there
 	Digest     string      `json:"config_digest,omitempty"`
 	Version    string      `json:"vbk_version"`
 }
@@ -141,18 +158,31 @@ func (p Point) Stored() int64 {
 	return n
 }
 
+// Protection keeps a point whatever the rules say.
+type Protection struct {
+	Until time.Time `json:"until,omitzero"` // zero: until it is lifted
+	By    string    `json:"by"`
+	Why   string    `json:"why"`
+}
+
+// Holds says whether the protection still counts.
+func (p *Protection) Holds(now time.Time) bool {
+	return p != nil && (p.Until.IsZero() || now.Before(p.Until))
+}
+
 // PointDisk is one disk in a point.
 type PointDisk struct {
-	Target     string `json:"target"`
-	File       string `json:"file"` // name below the chain's folder
-	Base       bool   `json:"base"` // nothing older shows through
-	Size       int64  `json:"size"` // virtual size, bytes
-	Source     string `json:"source"`
-	Format     string `json:"format"`
-	FileSize   int64  `json:"file_size"`   // bytes of File
-	Data       int64  `json:"data"`        // bytes of the guest in data entries
-	Stored     int64  `json:"stored"`      // bytes of the stored chunks
-	FooterHash string `json:"footer_hash"` // 16 hex digits: XXH3-64 of the footer, its last 8 bytes
+	Target     string   `json:"target"`
+	File       string   `json:"file"` // name below the chain's folder
+	Base       bool     `json:"base"` // nothing older shows through
+	Size       int64    `json:"size"` // virtual size, bytes
+	Source     string   `json:"source"`
+	Format     string   `json:"format"`
+	FileSize   int64    `json:"file_size"`             // bytes of File
+	Data       int64    `json:"data"`                  // bytes of the guest in data entries
+	Stored     int64    `json:"stored"`                // bytes of the stored chunks
+	FooterHash string   `json:"footer_hash,omitempty"` // 16 hex digits: XXH3-64 of the footer of a v3 file, its last 8 bytes
+	Shares     []string `json:"shares,omitempty"`      // other files of the chain that hold chunks of File, by file slot
 }
 
 // File is another file of a point.

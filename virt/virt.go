@@ -21,15 +21,16 @@ func (s State) Active() bool { return s == Running || s == Paused || s == PMSusp
 
 // Domain is one virtual machine as a survey found it.
 type Domain struct {
-	Name        string       `json:"name"`
-	UUID        string       `json:"uuid"` // lower case, with dashes
-	State       State        `json:"state"`
-	Disks       []Disk       `json:"disks,omitempty"`       // in the order of the XML, CD-ROMs and floppies too
-	Checkpoints []Checkpoint `json:"checkpoints,omitempty"` // parents before children
-	Job         *Job         `json:"job,omitempty"`         // the active job, nil if there is none
-	ProcessUID  int          `json:"process_uid"`           // user of the QEMU process by its DAC label, -1 if unknown
-	ProcessGID  int          `json:"process_gid"`
-	Error       string       `json:"error,omitempty"` // why its survey failed; then only name and UUID are known
+	Name        string            `json:"name"`
+	UUID        string            `json:"uuid"` // lower case, with dashes
+	State       State             `json:"state"`
+	Disks       []Disk            `json:"disks,omitempty"`       // in the order of the XML, CD-ROMs and floppies too
+	Checkpoints []Checkpoint      `json:"checkpoints,omitempty"` // parents before children
+	Job         *Job              `json:"job,omitempty"`         // the active job, nil if there is none
+	ProcessUID  int               `json:"process_uid"`           // user of the QEMU process by its DAC label, -1 if unknown
+	ProcessGID  int               `json:"process_gid"`
+	Tags        map[string]string `json:"tags,omitempty"`  // attributes of <tags xmlns="urn:vbk:tags:1"> in its metadata
+	Error       string            `json:"error,omitempty"` // why its survey failed; then only name and UUID are known
 }
 
 // Disk is a block device of a domain.

@@ -160,9 +160,9 @@ func policyOf(cfg *config.Config, l located) *config.Policy {
 		d := &cfg.Domains[i]
 		switch {
 		case d.Policy.Store != l.store.Address():
-		case d.Claims(host, l.folder.Name, l.folder.UUID):
+		case d.Claims(host, l.folder.Name, l.folder.UUID, nil):
 			return &d.Policy
-		case d.Selects(host, l.folder.Name, l.folder.UUID):
+		case d.Selects(host, l.folder.Name, l.folder.UUID, nil):
 			fallback = cmp.Or(fallback, &d.Policy)
 		case d.Address() == block:
 			owning = &d.Policy
