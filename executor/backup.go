@@ -287,11 +287,12 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
 	if export.Size() != d.Size {
 		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
 	}
-	file, err := a.createDisk(d)
+	source := exportSource{export, d.Base}
+	file, err := a.createDisk(ctx, d, source)
 	if err != nil {
 		return err
 	}
-	if err := a.stream(ctx, file, export, d); err != nil {
+	if err := a.stream(ctx, file, source, d); err != nil {
 		return err
 	}
 	written, err := file.close()
@@ -306,13 +307,13 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
 // docs/performance.md).
 const primeFrom = 128 << 20
 
-func (a *attempt) stream(ctx context.Context, w Sink, export Export, d plan.DiskBackup) error {
+func (a *attempt) stream(ctx context.Context, w Sink, source exportSource, d plan.DiskBackup) error {
 	if a.plan.Estimate >= primeFrom {
-		if err := export.Prime(ctx); err != nil {
+		if err := source.export.Prime(ctx); err != nil {
 			return err
 		}
 	}
-	return Copy(ctx, w, exportSource{export, d.Base}, func(bytes int64) {
+	return Copy(ctx, w, source, func(bytes int64) {
 		a.Events(Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Done: a.done.add(bytes), Total: a.plan.Estimate})
 	})
 }

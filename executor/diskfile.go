@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -15,8 +16,9 @@ type diskFile struct {
 	close func() (store.PointDisk, error) // completes it; what it holds
 }
 
-// createDisk makes the file of a disk in the version that the chain has.
-func (a *attempt) createDisk(d plan.DiskBackup) (*diskFile, error) {
+// createDisk makes the file of a disk in the version that the chain has. source
+// is what will be copied into it.
+func (a *attempt) createDisk(_ context.Context, d plan.DiskBackup, _ Source) (*diskFile, error) {
 	switch a.chain.Stream {
 	case store.V3:
 		return a.createV3(d)

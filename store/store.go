@@ -181,8 +181,9 @@ type PointDisk struct {
 	FileSize   int64    `json:"file_size"`             // bytes of File
 	Data       int64    `json:"data"`                  // bytes of the guest in data entries
 	Stored     int64    `json:"stored"`                // bytes of the stored chunks
-	FooterHash string   `json:"footer_hash,omitempty"` // 16 hex digits: XXH3-64 of the footer of a v3 file, its last 8 bytes
+	FooterHash string   `json:"footer_hash,omitempty"` // 16 hex digits: XXH3-64 of the footer of a v3 file, its last 8 bytes; of any other file the XXH3-64 of its last 4096 bytes
 	Shares     []string `json:"shares,omitempty"`      // other files of the chain that hold chunks of File, by file slot
+	RawImage   bool     `json:"raw_image,omitempty"`   // File is the disk, byte for byte, and has no header
 }
 
 // File is another file of a point.
