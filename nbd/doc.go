@@ -1,5 +1,5 @@
 // Package nbd reads and writes disks that QEMU, qemu-nbd and others export by
-// the NBD protocol, over a unix socket.
+// the NBD protocol, over a unix socket; and it exports disks to others.
 //
 // # A connection
 //
@@ -33,7 +33,20 @@
 // hole without it has to be read. Where a server offers no base:allocation,
 // everything is data; where it lacks a bitmap that was asked for, Dial fails.
 //
-// # How it works
+// # A server
+//
+//	s := nbd.Server{Offers: []nbd.Offer{{Name: "vda", Disk: disk}}}
+//	err := s.Serve(ctx, listener)
+//
+// A Disk is an io.ReaderAt that knows where it is zero; a WritableDisk takes
+// changes too, and an Overlay keeps them in a file beside a disk that is never
+// changed. The server is plain Go, so every build has it: serve.go accepts,
+// negotiate.go haggles about options, transmit.go answers requests, each in a
+// goroutine. What a client can make it hold is bounded: connections, options,
+// bytes of requests under way. A part of a disk that cannot be read is an error
+// for the client, never zeroes, and is told to Server.Report.
+//
+// # How the client works
 //
 // The C library libnbd speaks the protocol. The Go side (conn.go, batch.go,
 // extent.go) checks ranges, splits and names what failed; wire_cgo.go carries a
@@ -48,7 +61,7 @@
 // own one whenever it sees fit, and the number may belong to someone else by
 // then.
 //
-// Without cgo (nocgo.go) the package compiles and Dial says what is missing.
+// Without cgo (nocgo.go) Dial says what is missing.
 //
 // Package nbdtest has a server whose replies a test writes itself, lies
 // included.

@@ -161,7 +161,7 @@ func (env *environment) commands() []*cli.Command {
 	return []*cli.Command{
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
 		env.planCommand(), env.applyCommand(), env.showCommand(), env.listCommand(),
-		env.restoreCommand(), env.verifyCommand(), env.dumpCommand(), env.versionCommand(),
+		env.restoreCommand(), env.serveCommand(), env.verifyCommand(), env.dumpCommand(), env.versionCommand(),
 	}
 }
 
