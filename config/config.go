@@ -17,6 +17,10 @@ type Config struct {
 	Domains  []Domain  // domain blocks, sorted by name
 	Removed  []Removed // sorted by From
 	Checks   []Check   // sorted by name
+
+	Variables map[string]string // values of variables that are not sensitive, as JSON
+
+	drafts []*draft // of Domains, in their order
 }
 
 // Removed asks for the deletion of the chains that a block made, which is not in
@@ -31,6 +35,8 @@ type Check struct {
 	Name    string
 	Asserts []Assert
 	Range   hcl.Range
+
+	in scope // what conditions can refer to besides results
 }
 
 // Assert is evaluated after the survey, by Config.EvalChecks.

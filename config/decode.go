@@ -6,15 +6,19 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
-// errNotYet ends the sentence about what the language has and this version
-// lacks.
+// errNotYet ends the sentence about what the language keeps for later.
 var errNotYet = errors.New("part of the language, but this version of vbk does not act on it yet")
 
 // failure makes an error diagnostic about a place.
 func failure(summary, detail string, subject hcl.Range) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &subject}
+}
+
+func warning(summary, detail string, subject hcl.Range) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: detail, Subject: &subject}
 }
 
 func notYet(what string, subject hcl.Range) *hcl.Diagnostic {
@@ -25,37 +29,49 @@ func duplicate(what string, first, second hcl.Range) *hcl.Diagnostic {
 	return failure("Duplicate block", fmt.Sprintf("%s is already declared at %s:%d.", what, first.Filename, first.Start.Line), second)
 }
 
+// sentence makes the detail of a diagnostic from an error.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// reader reads the body of a block, and the blocks in it.
+type reader struct {
+	in     scope
+	ledger *ledger
+	prefix string // of the paths of settings: "" or "chain."
+}
+
 // decode reads a body into t, which holds what the body overrides; null resets
 // to defaults.
-func decode[T any](body hcl.Body, s spec[T], t *T, defaults T, in scope) hcl.Diagnostics {
-	schema := fieldSchema(s.fields)
+func decode[T any](r reader, body hcl.Body, s spec[T], t *T, defaults T) hcl.Diagnostics {
+	content, diags := body.Content(s.schema())
+	diags = append(diags, decodeFields(r, content.Attributes, s.fields, t, defaults)...)
 	for _, b := range s.blocks {
-		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: b.name, LabelNames: b.labels})
-	}
-	content, diags := body.Content(schema)
-	diags = append(diags, decodeFields(content.Attributes, s.fields, t, defaults, in)...)
-	for _, b := range s.blocks {
-		for i, found := range content.Blocks.OfType(b.name) {
+		first := map[string]hcl.Range{}
+		for _, found := range content.Blocks.OfType(b.name) {
+			what := strings.Join(append([]string{b.name}, found.Labels...), " ")
+			known, repeated := first[what]
 			switch {
-			case b.fields == nil:
+			case b.read == nil:
 				diags = append(diags, notYet(fmt.Sprintf("The block %q", b.name), found.TypeRange))
-			case i > 0:
-				diags = append(diags, duplicate("A "+b.name+" block", content.Blocks.OfType(b.name)[0].DefRange, found.DefRange))
+			case repeated:
+				diags = append(diags, duplicate("A "+what+" block", known, found.DefRange))
 			default:
-				if b.reset != nil {
-					b.reset(t, &defaults)
-				}
-				inner, more := found.Body.Content(fieldSchema(b.fields))
-				diags = append(diags, more...)
-				diags = append(diags, decodeFields(inner.Attributes, b.fields, t, defaults, in)...)
+				first[what] = found.DefRange
+				diags = append(diags, b.read(r, found, t, defaults)...)
 			}
 		}
 	}
 	return diags
 }
 
-func decodeFields[T any](attrs hcl.Attributes, fields []field[T], t *T, defaults T, in scope) hcl.Diagnostics {
+// decodeFields sets what the attributes say: first those that are null and
+// reset, then the others, so that a setting beside a null of its alternative
+// holds.
+func decodeFields[T any](r reader, attrs hcl.Attributes, fields []field[T], t *T, defaults T) hcl.Diagnostics {
 	var diags hcl.Diagnostics
+	values := map[string]cty.Value{}
 	for _, f := range fields {
 		attr, ok := attrs[f.name]
 		if !ok {
@@ -65,32 +81,90 @@ func decodeFields[T any](attrs hcl.Attributes, fields []field[T], t *T, defaults
 			diags = append(diags, notYet(fmt.Sprintf("%q", f.name), attr.NameRange))
 			continue
 		}
-		v, more := in.value(attr.Expr)
+		v, more := r.in.value(attr.Expr)
+		if v.ContainsMarked() && !f.secret {
+			more = append(more, failure("Sensitive value", fmt.Sprintf("%s must not be sensitive: only credentials and the env of a hook may be.", f.name), attr.Expr.Range()))
+		}
 		diags = append(diags, more...)
-		if more.HasErrors() {
+		v, _ = v.UnmarkDeep()
+		switch {
+		case more.HasErrors():
+		case v.IsNull():
+			f.reset(t, &defaults)
+			r.ledger.forget(r.prefix + f.name)
+			r.ledger.forget(r.prefix + f.other)
+		default:
+			values[f.name] = v
+		}
+	}
+	for _, f := range fields {
+		v, ok := values[f.name]
+		if !ok {
 			continue
 		}
-		err := f.set(t, &defaults, v)
-		switch {
-		case errors.Is(err, errNotYet):
-			diags = append(diags, failure("Not supported yet", sentence(err), attr.Expr.Range()))
-		case err != nil:
-			diags = append(diags, failure("Invalid value for "+f.name, sentence(err), attr.Expr.Range()))
+		r.ledger.enter(r.prefix+f.name, attrs[f.name].Range)
+		r.ledger.supersede(r.prefix + f.other)
+		if err := f.set(t, v); err != nil {
+			diags = append(diags, r.refused(f.name, err, attrs[f.name].Expr.Range())...)
 		}
 	}
 	return diags
 }
 
-// sentence makes the detail of a diagnostic from an error.
-func sentence(err error) string {
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+// refused tells why a value was not taken. One that is unknown is no mistake
+// of its own.
+func (r reader) refused(name string, err error, at hcl.Range) hcl.Diagnostics {
+	switch {
+	case errors.Is(err, errUnknown):
+		r.ledger.unknown = true
+		return nil
+	case errors.Is(err, errNotYet):
+		return hcl.Diagnostics{failure("Not supported yet", sentence(err), at)}
+	}
+	return hcl.Diagnostics{failure("Invalid value for "+name, sentence(err), at)}
 }
 
-func fieldSchema[T any](fields []field[T]) *hcl.BodySchema {
-	schema := &hcl.BodySchema{}
-	for _, f := range fields {
-		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: f.name})
+// ledger says where the settings of a block come from.
+type ledger struct {
+	block   string // address of the block that is read
+	from    map[string]Origin
+	unknown bool // a setting hangs on a variable without a value
+}
+
+// Origin is the place of a setting. The zero Origin is the default's.
+type Origin struct {
+	Block string // address: policy.gold, domain.web
+	Range hcl.Range
+}
+
+func newLedger(block string) *ledger { return &ledger{block: block, from: map[string]Origin{}} }
+
+func (l *ledger) enter(path string, at hcl.Range) { l.from[path] = Origin{l.block, at} }
+
+func (l *ledger) forget(path string) { delete(l.from, path) }
+
+// supersede drops a setting of another block.
+func (l *ledger) supersede(path string) {
+	if l.from[path].Block != l.block {
+		delete(l.from, path)
 	}
-	return schema
+}
+
+// forgetBlock drops all settings of a block.
+func (l *ledger) forgetBlock(name string) {
+	for path := range l.from {
+		if strings.HasPrefix(path, name+".") {
+			delete(l.from, path)
+		}
+	}
+}
+
+// place of a setting; of the first of these that is not a default, or else.
+func (l *ledger) place(otherwise hcl.Range, paths ...string) hcl.Range {
+	for _, path := range paths {
+		if o, ok := l.from[path]; ok {
+			return o.Range
+		}
+	}
+	return otherwise
 }

@@ -6,88 +6,72 @@
 //
 // A configuration is all *.vbk.hcl and *.vbk.json files of one directory, not
 // of those below it; the order of files and of blocks has no meaning.
+// docs/language.md has every block and attribute, with defaults.
 //
-//	vbk {
-//	  name      = "site-a"        # recorded as the owner of chains
-//	  time_zone = "Europe/Berlin" # "UTC" unless set
+//	variable "site" {
+//	  default = "ams"
 //	}
 //
-//	host "hv1" {                  # without any host block: host.local
-//	  uri          = "qemu:///system"
-//	  max_parallel = 2
-//	  scratch_dir  = "/var/tmp"
+//	host "hv" {
+//	  for_each = { hv1 = "ams", hv2 = "fra" }
+//	  labels   = { site = each.value }
 //	}
 //
 //	store "local" "nas" {
-//	  path     = "/srv/backup"    # relative: to the directory
-//	  min_free = "0B"
+//	  path = "/srv/backup"
 //	}
 //
 //	policy "gold" {
-//	  store   = store.local.nas
-//	  every   = "24h"
-//	  offline = "backup"          # or "skip"
+//	  store    = store.local.nas
+//	  schedule = "30 1 * * *"
 //
-//	  chain {
-//	    full_every     = "7d"     # or "never"
-//	    max_increments = 30
-//	  }
-//
-//	  retention {                 # no keep rule: every point stays
-//	    keep_daily = 7            # keep_last, _hourly, _weekly, _monthly, _yearly
-//	    max_prune  = "50%"        # keep_within = "14d", min_chains = 1
-//	  }
-//
-//	  disks {
-//	    exclude = ["vdz"]         # include = ["vd*"]
-//	  }
-//
-//	  compression {
-//	    codec = "zstd"            # or "none"
-//	    level = 1
+//	  retention {
+//	    keep_daily = 7
 //	  }
 //	}
 //
 //	domain "web" {
 //	  match   = ["web*"]
 //	  exclude = ["*-scratch"]
-//	  hosts   = [host.hv1]        # all hosts unless set
+//	  hosts   = [for h in host.hv : h if h.labels.site == var.site]
 //	  policy  = policy.gold
 //	  every   = "6h"
 //	}
 //
 //	domain "rest" {
-//	  fallback = true             # what no other block claims
+//	  fallback = true # what no other block claims
 //	  policy   = policy.gold
 //	}
 //
 // # Meaning
 //
-// A domain block selects by match, uuids or fallback. Lists OR, attributes
-// AND, exclude wins, an omitted criterion does not restrict. In a pattern *
-// stands for any characters, ? for one, [a-z] for one of a class.
-//
 // A policy block and a domain block hold the same policy attributes. They
-// override one by one: default, then policy, then domain; null resets to the
-// default. Blocks merge attribute by attribute, but a retention block replaces
-// the whole retention.
+// override one by one: default, then extended policy, then policy, then domain;
+// null resets to the default. Blocks merge attribute by attribute, but a
+// retention block replaces the whole retention, and a copy or a hook the one
+// with its label.
 //
-// References are values: store.local.nas, host.hv1 and policy.gold can stand
-// in any expression that yields them. They are evaluated in phases: hosts and
-// stores, then policies (which see both), then domains (which see all).
+// References are values: objects with attributes for expressions, which carry
+// in a capsule what they refer to. They are evaluated in phases: variables,
+// locals, hosts and stores, policies (which see these), domains (which see all).
+// A variable without a value is unknown, and so is what hangs on it; it is
+// checked as far as its type goes. A sensitive one is marked, and refused
+// wherever it would get into a plan.
 //
-// Durations are whole numbers of w, d, h, m and s ("36h", "1d12h"), sizes of
-// B, KiB, MiB, GiB, TiB, PiB or KB, MB, GB, TB, PB.
-//
-// What the language has but this version does not act on is refused with a
-// sentence that says so. It is never ignored: a setting that silently does
-// nothing is a backup that silently is not there.
+// What the language has but this version does not act on is never ignored: it
+// is an error, or it stands in Pending, for which the planner refuses the
+// domains it concerns, or it is a warning where backups are the same without.
 //
 // # Reading the source
 //
 // Load and Parse in load.go are the entry; parse.go is one pass over the
-// phases. spec.go holds the blocks of the language as tables, decode.go the
-// one function that reads a block against its table, scope.go the references,
-// value.go and units.go the kinds of value, selector.go what a domain block
-// claims.
+// phases: variables.go, locals.go, places.go (encryptions and stores), host.go,
+// domain.go (policies and domains), check.go. spec.go is how a table of the
+// language is written, spec_policy.go the largest of them, decode.go the one
+// function that reads a block against its table and notes where each setting
+// comes from. scope.go evaluates expressions, reference.go is what they pass
+// around, functions.go what they can call; value.go and units.go are the kinds
+// of value, schedule.go and version.go two of their own. selector.go says what a
+// domain block claims, results.go evaluates checks after a survey, effective.go
+// and pending.go are about what came out.
 package config

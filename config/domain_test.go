@@ -9,14 +9,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// policySettings is the table of the language: each policy attribute that this
-// version acts on, its default, and another value.
+// policySettings is the table of the language: each policy attribute, its
+// default, and another value.
 var policySettings = []struct{ path, standard, other string }{
 	{"store", "null", "store.local.b"},
 	{"every", `"24h"`, `"6h"`},
+	{"schedule", "null", `"30 1 * * *"`},
+	{"rpo", "null", `"36h"`},
+	{"mode", `"incremental"`, `"full"`},
 	{"offline", `"backup"`, `"skip"`},
+	{"min_change", `"0B"`, `"1MiB"`},
+	{"stream", `"v3"`, `"virtnbdbackup"`},
+	{"audit", "64", "0"},
 	{"chain.full_every", `"7d"`, `"never"`},
 	{"chain.max_increments", "30", "29"},
+	{"chain.on_broken", `"resync"`, `"full"`},
 	{"retention.keep_last", "null", "1"},
 	{"retention.keep_hourly", "null", "1"},
 	{"retention.keep_daily", "null", "1"},
@@ -24,12 +31,23 @@ var policySettings = []struct{ path, standard, other string }{
 	{"retention.keep_monthly", "null", "1"},
 	{"retention.keep_yearly", "null", "1"},
 	{"retention.keep_within", "null", `"14d"`},
+	{"retention.anchor", `"any"`, `"full"`},
+	{"retention.prune", `"chain"`, `"merge"`},
 	{"retention.min_chains", "1", "2"},
 	{"retention.max_prune", `"50%"`, `"0%"`},
+	{"retention.departed", `"keep"`, `"90d"`},
+	{"quiesce.mode", `"try"`, `"off"`},
+	{"quiesce.timeout", `"10s"`, `"1m"`},
+	{"quiesce.filesystems", "null", `["/srv"]`},
 	{"disks.include", "null", `["vda"]`},
 	{"disks.exclude", "null", `["vda"]`},
+	{"disks.raw", `"resync"`, `"skip"`},
 	{"compression.codec", `"zstd"`, `"none"`},
 	{"compression.level", "1", "2"},
+	{"extra.nvram", "true", "false"},
+	{"extra.tpm", "true", "false"},
+	{"extra.kernel", "true", "false"},
+	{"verify.every", `"never"`, `"7d"`},
 }
 
 // effective is the policy of a domain block with these settings in its policy
@@ -48,7 +66,7 @@ func effective(t *testing.T, inPolicy, inDomain string) Policy {
 			%s
 		}
 	`, inPolicy, inDomain)
-	c, files, diags := Parse("/", map[string][]byte{"main.vbk.hcl": []byte(source)})
+	c, files, diags := Parse("/", map[string][]byte{"main.vbk.hcl": []byte(source)}, Inputs{})
 	if diags.HasErrors() {
 		t.Fatal(printed(t, files, diags))
 	}
@@ -99,13 +117,15 @@ func TestPolicySettings(t *testing.T) {
 	}
 }
 
-// TestPolicySettingsComplete checks that the table above has every attribute.
+// TestPolicySettingsComplete checks that the table above has every attribute,
+// and that its defaults are shown as they are written there.
 func TestPolicySettingsComplete(t *testing.T) {
 	var want, have []string
+	defaults := Domain{Policy: defaultPolicy()}
 	collect := func(prefix string, fields []field[Domain]) {
 		for _, f := range fields {
 			if f.set != nil {
-				want = append(want, prefix+f.name)
+				want = append(want, prefix+f.name+" = "+f.show(&defaults))
 			}
 		}
 	}
@@ -115,7 +135,7 @@ func TestPolicySettingsComplete(t *testing.T) {
 		collect(b.name+".", b.fields)
 	}
 	for _, s := range policySettings {
-		have = append(have, s.path)
+		have = append(have, s.path+" = "+s.standard)
 	}
 	slices.Sort(want)
 	slices.Sort(have)
@@ -166,6 +186,42 @@ func TestClaims(t *testing.T) {
 		}
 		if got := c.d.Claims(c.host, c.name, c.uuid, nil); got != c.claims {
 			t.Errorf("%s: Claims is %v", c.what, got)
+		}
+	}
+}
+
+func TestSelectsTags(t *testing.T) {
+	tagged := func(pairs ...string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = pairs[i+1]
+		}
+		return m
+	}
+	hosts := []string{"h"}
+	for _, c := range []struct {
+		what    string
+		d       Domain
+		tags    map[string]string
+		selects bool
+	}{
+		{"the tag", Domain{Hosts: hosts, Tags: tagged("tier", "gold")}, tagged("tier", "gold"), true},
+		{"another value", Domain{Hosts: hosts, Tags: tagged("tier", "gold")}, tagged("tier", "golden"), false},
+		{"a pattern", Domain{Hosts: hosts, Tags: tagged("tier", "gold*")}, tagged("tier", "golden"), true},
+		{"any value, but there", Domain{Hosts: hosts, Tags: tagged("tier", "*")}, tagged("tier", ""), true},
+		{"no tags", Domain{Hosts: hosts, Tags: tagged("tier", "*")}, nil, false},
+		{"all have to match", Domain{Hosts: hosts, Tags: tagged("tier", "gold", "env", "prod")}, tagged("tier", "gold"), false},
+		{"all match", Domain{Hosts: hosts, Tags: tagged("tier", "gold", "env", "prod")}, tagged("env", "prod", "tier", "gold", "x", "y"), true},
+		{"with a match that holds", Domain{Hosts: hosts, Match: []string{"w*"}, Tags: tagged("tier", "*")}, tagged("tier", "x"), true},
+		{"with one that does not", Domain{Hosts: hosts, Match: []string{"x*"}, Tags: tagged("tier", "*")}, tagged("tier", "x"), false},
+		{"one excludes", Domain{Hosts: hosts, Match: []string{"*"}, ExcludeTags: tagged("backup", "off", "tier", "none")}, tagged("backup", "off"), false},
+		{"none excludes", Domain{Hosts: hosts, Match: []string{"*"}, ExcludeTags: tagged("backup", "off")}, tagged("backup", "on"), true},
+		{"exclusion wins", Domain{Hosts: hosts, Tags: tagged("tier", "*"), ExcludeTags: tagged("tier", "none")}, tagged("tier", "none"), false},
+		{"exclusion alone selects nothing", Domain{Hosts: hosts, ExcludeTags: tagged("a", "b")}, nil, false},
+		{"fallback without the tag", Domain{Hosts: hosts, Fallback: true, ExcludeTags: tagged("backup", "off")}, tagged("backup", "off"), false},
+	} {
+		if got := c.d.Selects("h", "web", "u", c.tags); got != c.selects {
+			t.Errorf("%s: Selects is %v", c.what, got)
 		}
 	}
 }

@@ -30,8 +30,8 @@ func FormatFile(path string) (before, after []byte, diags hcl.Diagnostics) {
 }
 
 // FindFormattable lists the files to format: the paths that are files, and the
-// *.vbk.hcl files of those that are directories, with recursive also below
-// them. Hidden files and directories below a path are left out.
+// *.vbk.hcl and *.vbkvars files of those that are directories, with recursive
+// also below them. Hidden files and directories below a path are left out.
 func FindFormattable(paths []string, recursive bool) ([]string, error) {
 	var found []string
 	for _, root := range paths {
@@ -42,7 +42,7 @@ func FindFormattable(paths []string, recursive bool) ([]string, error) {
 				return err
 			case entry.IsDir() && path != root && (hidden || !recursive):
 				return fs.SkipDir
-			case path == root && !entry.IsDir(), !entry.IsDir() && !hidden && strings.HasSuffix(path, nativeSuffix):
+			case path == root && !entry.IsDir(), !entry.IsDir() && !hidden && (strings.HasSuffix(path, nativeSuffix) || strings.HasSuffix(path, varsSuffix)):
 				found = append(found, path)
 			}
 			return nil

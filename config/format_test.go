@@ -43,7 +43,7 @@ func TestFormatFile(t *testing.T) {
 
 func TestFindFormattable(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a.vbk.hcl", "b.hcl", "c.vbk.json", ".d.vbk.hcl", "sub/e.vbk.hcl", "sub/deep/f.vbk.hcl", ".git/g.vbk.hcl"} {
+	for _, name := range []string{"a.vbk.hcl", "b.hcl", "c.vbk.json", ".d.vbk.hcl", "sub/e.vbk.hcl", "sub/x.auto.vbkvars", "sub/deep/f.vbk.hcl", ".git/g.vbk.hcl"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
@@ -59,9 +59,9 @@ func TestFindFormattable(t *testing.T) {
 		want      string
 	}{
 		{".", false, "a.vbk.hcl"},
-		{".", true, "a.vbk.hcl sub/deep/f.vbk.hcl sub/e.vbk.hcl"},
-		{"sub", false, "sub/e.vbk.hcl"},
-		{"sub a.vbk.hcl", false, "sub/e.vbk.hcl a.vbk.hcl"},
+		{".", true, "a.vbk.hcl sub/deep/f.vbk.hcl sub/e.vbk.hcl sub/x.auto.vbkvars"},
+		{"sub", false, "sub/e.vbk.hcl sub/x.auto.vbkvars"},
+		{"sub a.vbk.hcl", false, "sub/e.vbk.hcl sub/x.auto.vbkvars a.vbk.hcl"},
 		{"b.hcl", false, "b.hcl"},
 	} {
 		got, err := FindFormattable(strings.Fields(c.paths), c.recursive)
@@ -75,7 +75,7 @@ func TestFindFormattable(t *testing.T) {
 }
 
 func TestWriteDiagnosticsColor(t *testing.T) {
-	_, files, diags := Parse("/", map[string][]byte{"a.vbk.hcl": []byte("nonsense {}")})
+	_, files, diags := Parse("/", map[string][]byte{"a.vbk.hcl": []byte("nonsense {}")}, Inputs{})
 	var out bytes.Buffer
 	if err := WriteDiagnostics(&out, files, diags, 0, true); err != nil || !strings.Contains(out.String(), "\x1b[31mError") {
 		t.Errorf("%q, %v", out.String(), err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,8 +20,9 @@ import (
 var update = flag.Bool("update", false, "rewrite what the cases in testdata expect")
 
 // cases runs each archive of a folder: its files are one configuration, but
-// the last, which is what got must return for them.
-func cases(t *testing.T, folder, expected string, got func(t *testing.T, sources map[string][]byte) []byte) {
+// "inputs", which is what it is evaluated with, and the last, which is what got
+// must return for them.
+func cases(t *testing.T, folder, expected string, got func(t *testing.T, sources map[string][]byte, in Inputs) []byte) {
 	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -31,13 +33,10 @@ func cases(t *testing.T, folder, expected string, got func(t *testing.T, sources
 			if err != nil {
 				t.Fatal(err)
 			}
-			sources, want := map[string][]byte{}, []byte(nil)
-			for _, f := range archive.Files {
-				sources[f.Name] = f.Data
-			}
-			want = sources[expected]
+			sources, in := unpack(t, archive)
+			want := sources[expected]
 			delete(sources, expected)
-			have := got(t, sources)
+			have := got(t, sources, in)
 			if *update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == expected })
 				archive.Files = append(archive.Files, txtar.File{Name: expected, Data: have})
@@ -53,53 +52,134 @@ func cases(t *testing.T, folder, expected string, got func(t *testing.T, sources
 	}
 }
 
+// unpack reads an archive. Each line of its file "inputs" is "-var NAME=VALUE",
+// "-var-file FILE", "VBK_VAR_NAME=VALUE", "version X" or "partial".
+func unpack(t *testing.T, archive *txtar.Archive) (sources map[string][]byte, in Inputs) {
+	t.Helper()
+	sources, environment := map[string][]byte{}, map[string]string{}
+	for _, f := range archive.Files {
+		sources[f.Name] = f.Data
+	}
+	in.Getenv = func(name string) string { return environment[name] }
+	for line := range strings.Lines(string(sources["inputs"])) {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch name, value, set := strings.Cut(strings.TrimSpace(line), "="); {
+		case word == "-var":
+			in.Vars = append(in.Vars, VarArg{Assignment: rest})
+		case word == "-var-file":
+			in.Vars = append(in.Vars, VarArg{File: rest, source: sources[rest]})
+			delete(sources, rest)
+		case word == "version":
+			in.Version = rest
+		case word == "partial":
+			in.Partial = true
+		case set:
+			environment[name] = value
+		default:
+			t.Fatalf("inputs: %q", line)
+		}
+	}
+	delete(sources, "inputs")
+	return sources, in
+}
+
+// shown is a configuration as the cases expect it.
+func shown(t *testing.T, c *Config) []byte {
+	t.Helper()
+	var checks []string
+	for _, check := range c.Checks {
+		checks = append(checks, check.Name)
+	}
+	out, err := json.MarshalIndent(struct {
+		Dir, Name, TimeZone string
+		Variables           map[string]string `json:",omitempty"`
+		Hosts               []Host
+		Stores              []Store
+		Domains             []Domain
+		Removed             []Removed `json:",omitempty"`
+		Checks              []string  `json:",omitempty"`
+	}{c.Dir, c.Name, c.TimeZone.String(), c.Variables, c.Hosts, c.Stores, c.Domains, c.Removed, checks}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(out, '\n')
+}
+
 func TestGoodConfigurations(t *testing.T) {
-	cases(t, "ok", "want.json", func(t *testing.T, sources map[string][]byte) []byte {
-		c, files, diags := Parse("/configuration", sources)
+	cases(t, "ok", "want.json", func(t *testing.T, sources map[string][]byte, in Inputs) []byte {
+		c, files, diags := Parse("/configuration", sources, in)
 		if len(diags) > 0 {
 			t.Fatal(printed(t, files, diags))
 		}
-		shown := struct {
-			Dir, Name, TimeZone string
-			Hosts               []Host
-			Stores              []Store
-			Domains             []Domain
-		}{c.Dir, c.Name, c.TimeZone.String(), c.Hosts, c.Stores, c.Domains}
-		out, err := json.MarshalIndent(shown, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return append(out, '\n')
+		return shown(t, c)
 	})
 }
 
 func TestBadConfigurations(t *testing.T) {
-	cases(t, "bad", "diagnostics", func(t *testing.T, sources map[string][]byte) []byte {
-		c, files, diags := Parse("/configuration", sources)
+	cases(t, "bad", "diagnostics", func(t *testing.T, sources map[string][]byte, in Inputs) []byte {
+		c, files, diags := Parse("/configuration", sources, in)
 		if !diags.HasErrors() || c != nil {
 			t.Fatal("accepted")
 		}
 		for _, d := range diags {
-			if d.Subject == nil || files[d.Subject.Filename] == nil {
+			if d.Subject == nil && len(in.Vars) == 0 {
 				t.Errorf("no place: %v", d)
 			}
 		}
-		return []byte(printed(t, files, diags))
+		text := printed(t, files, diags)
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("a diagnostic shows a secret:\n%s", text)
+		}
+		return []byte(text)
 	})
+}
+
+// TestWarnings runs configurations that are valid and of which this version
+// does not do everything.
+func TestWarnings(t *testing.T) {
+	cases(t, "warned", "want", func(t *testing.T, sources map[string][]byte, in Inputs) []byte {
+		c, files, diags := Parse("/configuration", sources, in)
+		if diags.HasErrors() || len(diags) == 0 {
+			t.Fatal(printed(t, files, diags))
+		}
+		text := printed(t, files, diags)
+		for _, h := range c.Hosts {
+			text += refusals("host."+h.Name, h.Pending)
+		}
+		for _, s := range c.Stores {
+			text += refusals(s.Address(), s.Pending)
+		}
+		for _, d := range c.Domains {
+			text += refusals(d.Address(), d.Policy.Pending)
+		}
+		if strings.Contains(text, "hunter2") {
+			t.Error("a warning shows a secret")
+		}
+		return []byte(text)
+	})
+}
+
+// refusals shows what a host, a store or a domain block is refused for.
+func refusals(what string, pending []string) string {
+	text := ""
+	for _, s := range pending {
+		text += what + ": " + s + "\n"
+	}
+	return text
 }
 
 // TestDiagnosticsOrder checks that the order of diagnostics, which HCL in part
 // takes from a map, is always the same.
 func TestDiagnosticsOrder(t *testing.T) {
-	for _, name := range []string{"not_yet", "unknown"} {
+	for _, name := range []string{"later", "unknown", "locals", "variables"} {
 		archive, err := txtar.ParseFile(filepath.Join("testdata", "bad", name+".txtar"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		sources := map[string][]byte{"main.vbk.hcl": archive.Files[0].Data}
-		_, files, first := Parse("/", sources)
-		for range 20 {
-			_, _, again := Parse("/", sources)
+		_, files, first := Parse("/", sources, Inputs{})
+		for range 10 {
+			_, _, again := Parse("/", sources, Inputs{})
 			if diff := cmp.Diff(printed(t, files, first), printed(t, files, again)); diff != "" {
 				t.Fatal(diff)
 			}
@@ -120,11 +200,11 @@ func TestDocumentation(t *testing.T) {
 			example.WriteString(code)
 		}
 	}
-	c, files, diags := Parse("/configuration", map[string][]byte{"doc.vbk.hcl": []byte(example.String())})
+	c, files, diags := Parse("/configuration", map[string][]byte{"doc.vbk.hcl": []byte(example.String())}, Inputs{})
 	if diags.HasErrors() {
 		t.Fatal(printed(t, files, diags))
 	}
-	if len(c.Hosts) != 1 || len(c.Stores) != 1 || len(c.Domains) != 2 {
+	if len(c.Hosts) != 2 || len(c.Stores) != 1 || len(c.Domains) != 2 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -144,7 +224,7 @@ func TestLoad(t *testing.T) {
 	write("other.hcl", "nonsense {}")
 	write(".hidden.vbk.hcl", "nonsense {}")
 
-	c, _, diags := Load(dir)
+	c, _, diags := Load(dir, Inputs{})
 	if c != nil || len(diags) != 1 || !strings.Contains(diags[0].Detail, dir) || !strings.Contains(diags[0].Detail, "vbk init") {
 		t.Errorf("no files: %v, %v", c, diags)
 	}
@@ -153,7 +233,7 @@ func TestLoad(t *testing.T) {
 	write("b.vbk.json", `{"domain": {"web": {"match": ["web"], "store": "${store.local.nas}"}}}`)
 	t.Chdir(dir)
 	for _, from := range []string{dir, "."} {
-		c, files, diags := Load(from)
+		c, files, diags := Load(from, Inputs{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -169,11 +249,41 @@ func TestLoad(t *testing.T) {
 	if err := os.Symlink("nowhere", filepath.Join(dir, "c.vbk.hcl")); err != nil {
 		t.Fatal(err)
 	}
-	if c, _, diags := Load(dir); c != nil || !strings.Contains(diags.Error(), "c.vbk.hcl") {
+	if c, _, diags := Load(dir, Inputs{}); c != nil || !strings.Contains(diags.Error(), "c.vbk.hcl") {
 		t.Errorf("a file that cannot be read: %v, %v", c, diags)
 	}
-	if c, _, diags := Load(filepath.Join(dir, "missing")); c != nil || !strings.Contains(diags.Error(), "missing") {
+	if c, _, diags := Load(filepath.Join(dir, "missing"), Inputs{}); c != nil || !strings.Contains(diags.Error(), "missing") {
 		t.Errorf("no directory: %v, %v", c, diags)
+	}
+}
+
+// BenchmarkLoad loads a configuration of 1000 domain blocks, which use what
+// large ones do.
+func BenchmarkLoad(b *testing.B) {
+	var source strings.Builder
+	source.WriteString(`
+store "local" "nas" { path = "/srv" }
+variable "prefix" { default = "vm" }
+locals { tiers = ["gold", "silver"] }
+policy "base" {
+  store    = store.local.nas
+  schedule = "30 1 * * 1-5"
+  retention { keep_daily = 7 }
+}
+host "hv" {
+  for_each = toset([for n in range(20) : "hv${n}"])
+  labels   = { site = "ams" }
+}
+`)
+	for n := range 1000 {
+		fmt.Fprintf(&source, "domain \"d%d\" {\n  match = [\"${var.prefix}-%d-*\"]\n  tags = { tier = local.tiers[0] }\n  hosts = [for h in host.hv : h if h.labels.site == \"ams\"]\n  policy = policy.base\n  chain {\n    max_increments = 5\n  }\n}\n", n, n)
+	}
+	sources := map[string][]byte{"main.vbk.hcl": []byte(source.String())}
+	b.ReportAllocs()
+	for b.Loop() {
+		if c, _, diags := Parse("/configuration", sources, Inputs{}); diags.HasErrors() || len(c.Domains) != 1000 {
+			b.Fatal(diags)
+		}
 	}
 }
 
@@ -209,19 +319,23 @@ func FuzzParse(f *testing.F) {
 		if inJSON {
 			name = "fuzz" + jsonSuffix
 		}
-		c, files, diags := Parse("/configuration", map[string][]byte{name: source})
-		if (c == nil) != diags.HasErrors() {
-			t.Fatalf("config %v with diagnostics %v", c, diags)
-		}
-		printed(t, files, diags)
-		if c == nil {
-			return
-		}
-		for _, d := range c.Domains {
-			if d.Policy.Store == "" || d.Policy.Every <= 0 || len(d.Hosts) == 0 {
-				t.Errorf("incomplete: %+v", d)
+		for _, partial := range []bool{false, true} {
+			c, files, diags := Parse("/configuration", map[string][]byte{name: source}, Inputs{Partial: partial, Version: "0.1.0"})
+			if (c == nil) != diags.HasErrors() {
+				t.Fatalf("config %v with diagnostics %v", c, diags)
 			}
-			d.Claims("local", "web", "4c1f9d2a-7d1e-4d0a-9b55-0a1b2c3d4e5f", nil)
+			printed(t, files, diags)
+			if c == nil {
+				continue
+			}
+			c.Effective()
+			c.EvalChecks(Results{Complete: true, Unclaimed: []string{"local/web"}})
+			for _, d := range c.Domains {
+				if !partial && (d.Policy.Store == "" || d.Policy.interval() <= 0 || d.Policy.RPO <= 0 || len(d.Hosts) == 0) {
+					t.Errorf("incomplete: %+v", d)
+				}
+				d.Claims("local", "web", "4c1f9d2a-7d1e-4d0a-9b55-0a1b2c3d4e5f", map[string]string{"tier": "gold"})
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,13 +14,17 @@ import (
 )
 
 // Parse reads the sources of one configuration, by file name; names that end
-// in .vbk.json are JSON, all others HCL. Relative store paths start at dir,
-// which is absolute. The Config is nil if there are errors; diagnostics are in
-// the order of file and line.
-func Parse(dir string, sources map[string][]byte) (*Config, Files, hcl.Diagnostics) {
-	p := parser{files: Files{}, config: &Config{Dir: dir, TimeZone: time.UTC}}
+// in .vbk.json are JSON, in .vbkvars values of variables, all others HCL.
+// Relative store paths start at dir, which is absolute. The Config is nil if
+// there are errors; diagnostics are in the order of file and line.
+func Parse(dir string, sources map[string][]byte, inputs Inputs) (*Config, Files, hcl.Diagnostics) {
+	p := parser{inputs: inputs, files: Files{}, told: map[string]bool{}, config: &Config{Dir: dir, TimeZone: time.UTC}}
 	var bodies []*hcl.File
-	for _, name := range slices.Sorted(maps.Keys(sources)) {
+	for _, name := range slices.SortedFunc(maps.Keys(sources), byPrecedence) {
+		if strings.HasSuffix(name, varsSuffix) {
+			p.varFiles = append(p.varFiles, varFile{name, sources[name]})
+			continue
+		}
 		file, diags := parseFile(name, sources[name])
 		p.report(diags...)
 		if file == nil {
@@ -42,55 +45,90 @@ func Parse(dir string, sources map[string][]byte) (*Config, Files, hcl.Diagnosti
 
 // parser takes one configuration through its phases.
 type parser struct {
-	files  Files
-	config *Config
-	diags  hcl.Diagnostics
+	inputs   Inputs
+	files    Files
+	varFiles []varFile // the winner last
+	config   *Config
+	diags    hcl.Diagnostics
+	told     map[string]bool // what once has reported
 }
 
 func (p *parser) report(diags ...*hcl.Diagnostic) { p.diags = append(p.diags, diags...) }
+
+// once reports what several blocks share, a policy or a for_each, only for the
+// first of them.
+func (p *parser) once(diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if key := d.Summary + "\x00" + subjectOf(d).String(); !p.told[key] {
+			p.told[key] = true
+			p.report(d)
+		}
+	}
+}
 
 // evaluate goes through the phases: each sees what the earlier ones declared.
 func (p *parser) evaluate(body hcl.Body) {
 	content, diags := body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 		{Type: "vbk"},
+		{Type: "variable", LabelNames: []string{"name"}},
+		{Type: "locals"},
+		{Type: "encryption", LabelNames: []string{"kind", "name"}},
 		{Type: "host", LabelNames: []string{"name"}},
 		{Type: "store", LabelNames: []string{"kind", "name"}},
 		{Type: "policy", LabelNames: []string{"name"}},
 		{Type: "domain", LabelNames: []string{"name"}},
-		{Type: "variable", LabelNames: []string{"name"}},
-		{Type: "locals"},
-		{Type: "encryption", LabelNames: []string{"kind", "name"}},
 		{Type: "removed"},
 		{Type: "check", LabelNames: []string{"name"}},
 	}})
 	p.report(diags...)
 	blocks := p.declared(content.Blocks)
-	for _, b := range blocks["vbk"] {
-		p.report(decode(b.Body, vbkSpec(), p.config, *p.config, nil)...)
+	in := scope{values: map[string]cty.Value{}, functions: functions(p.config.Dir)}
+	in = in.with("var", p.variables(blocks["variable"], in))
+	in = in.with("local", p.locals(blocks["locals"], in))
+	p.settings(blocks["vbk"], in)
+	encryptions := p.encryptions(blocks["encryption"], in)
+	hosts := p.hosts(blocks["host"], in)
+	stores := p.stores(blocks["store"], in.with("encryption", encryptions))
+	in = in.with("host", hosts).with("store", stores)
+	in = in.with("policy", p.policies(blocks["policy"], in))
+	p.domains(blocks["domain"], in)
+	p.removals(blocks["removed"], blocks["domain"])
+	p.checks(blocks["check"], in)
+}
+
+// settings reads the vbk block.
+func (p *parser) settings(blocks hcl.Blocks, in scope) {
+	var required []requirement
+	s := spec[Config]{fields: []field[Config]{
+		at("name", lines, func(c *Config) *string { return &c.Name }),
+		at("time_zone", kind[*time.Location]{read: timeZone}, func(c *Config) **time.Location { return &c.TimeZone }),
+		at("required_version", kind[[]requirement]{read: requirements}, func(*Config) *[]requirement { return &required }),
+	}}
+	for _, b := range blocks {
+		l := newLedger("vbk")
+		p.report(decode(reader{in: in, ledger: l}, b.Body, s, p.config, *p.config)...)
+		for _, r := range required {
+			if p.inputs.Version != "" && !r.meets(p.inputs.Version) {
+				p.report(failure("Unsupported version", fmt.Sprintf("This is vbk %s; the configuration asks for another version.", p.inputs.Version), l.place(b.DefRange, "required_version")))
+				break
+			}
+		}
 	}
-	hosts := p.hosts(blocks["host"])
-	stores := p.stores(blocks["store"])
-	in := scope{"host": hosts, "store": cty.ObjectVal(map[string]cty.Value{"local": stores})}
-	before := len(p.diags)
-	in = scope{"host": hosts, "store": in["store"], "policy": p.policies(blocks["policy"], in)}
-	p.domains(blocks["domain"], in, len(p.diags) == before)
 }
 
 // declared sorts the blocks by type and drops, with a diagnostic, those that
-// are not supported, have a bad name or the name of another.
+// have an unknown kind, a bad name or the name of another.
 func (p *parser) declared(all hcl.Blocks) map[string]hcl.Blocks {
+	kinds := map[string][]string{"store": {"local", "s3"}, "encryption": {"age"}}
+	several := []string{"locals", "removed"}
 	blocks, first := map[string]hcl.Blocks{}, map[string]hcl.Range{}
 	for _, b := range all {
 		address := strings.Join(append([]string{b.Type}, b.Labels...), ".")
 		known, repeated := first[address]
 		switch {
-		case slices.Contains([]string{"variable", "locals", "encryption", "removed", "check"}, b.Type):
-			p.report(notYet(fmt.Sprintf("The block %q", b.Type), b.TypeRange))
-		case b.Type == "store" && b.Labels[0] == "s3":
-			p.report(notYet(`The store kind "s3"`, b.LabelRanges[0]))
-		case b.Type == "store" && b.Labels[0] != "local":
-			p.report(failure("Unknown kind of store", fmt.Sprintf("There is no kind %q.%s", b.Labels[0], meant("", b.Labels[0], []string{"local", "s3"})), b.LabelRanges[0]))
-		case repeated:
+		case kinds[b.Type] != nil && !slices.Contains(kinds[b.Type], b.Labels[0]):
+			p.report(failure("Unknown kind of "+b.Type, fmt.Sprintf("There is no kind %q.%s", b.Labels[0], meant("", b.Labels[0], kinds[b.Type])), b.LabelRanges[0]))
+		case repeated && !slices.Contains(several, b.Type):
 			p.report(duplicate(address, known, b.DefRange))
 		case len(b.Labels) > 0 && !hclsyntax.ValidIdentifier(b.Labels[len(b.Labels)-1]):
 			p.report(failure("Invalid name", "A name starts with a letter and holds letters, digits, - and _ only.", b.LabelRanges[len(b.Labels)-1]))
@@ -105,71 +143,14 @@ func (p *parser) declared(all hcl.Blocks) map[string]hcl.Blocks {
 	return blocks
 }
 
-// hosts evaluates host blocks and returns the references to them.
-func (p *parser) hosts(blocks hcl.Blocks) cty.Value {
-	defaults := Host{URI: "qemu:///system", MaxParallel: 2, ScratchDir: "/var/tmp"}
-	for _, b := range blocks {
-		h := defaults
-		h.Name, h.Range = b.Labels[0], b.DefRange
-		p.report(decode(b.Body, hostSpec(), &h, defaults, nil)...)
-		p.config.Hosts = append(p.config.Hosts, h)
-	}
-	if len(blocks) == 0 {
-		defaults.Name = "local"
-		p.config.Hosts = []Host{defaults}
-	}
-	references := map[string]cty.Value{}
-	for i, h := range p.config.Hosts {
-		references[h.Name] = cty.CapsuleVal(hostType, &p.config.Hosts[i])
-	}
-	return cty.ObjectVal(references)
-}
-
-// stores evaluates the local stores and returns the references to them.
-func (p *parser) stores(blocks hcl.Blocks) cty.Value {
-	references, paths := map[string]cty.Value{}, map[string]string{}
-	for _, b := range blocks {
-		s := Store{Kind: b.Labels[0], Name: b.Labels[1], Range: b.DefRange}
-		diags := decode(b.Body, localStoreSpec(), &s, Store{}, nil)
-		if s.Path == "" && !diags.HasErrors() {
-			diags = append(diags, failure("Missing required argument", fmt.Sprintf("%s needs a path.", s.Address()), b.DefRange))
-		}
-		if s.Path = filepath.Clean(s.Path); !filepath.IsAbs(s.Path) {
-			s.Path = filepath.Join(p.config.Dir, s.Path)
-		}
-		if other, taken := paths[s.Path]; taken && !diags.HasErrors() {
-			diags = append(diags, failure("Two stores in one place", fmt.Sprintf("%s has the same path as %s: %s.", s.Address(), other, s.Path), b.DefRange))
-		}
-		paths[s.Path] = s.Address()
-		p.report(diags...)
-		p.config.Stores = append(p.config.Stores, s)
-		references[s.Name] = cty.CapsuleVal(storeType, &s)
-	}
-	return cty.ObjectVal(references)
-}
-
-// policies evaluates policy blocks over the defaults and returns the
-// references to them.
-func (p *parser) policies(blocks hcl.Blocks, in scope) cty.Value {
-	s := policySpec()
-	s.fields = append(s.fields, field[Domain]{"extends", nil})
-	references := map[string]cty.Value{}
-	for _, b := range blocks {
-		d := Domain{Policy: defaultPolicy()}
-		p.report(decode(b.Body, s, &d, d, in)...)
-		references[b.Labels[0]] = cty.CapsuleVal(policyType, &d.Policy)
-	}
-	return cty.ObjectVal(references)
-}
-
 // byPlace orders diagnostics by file and line; HCL tells some of them in the
 // order of a map.
 func byPlace(a, b *hcl.Diagnostic) int {
-	at, bt := place(a), place(b)
+	at, bt := subjectOf(a), subjectOf(b)
 	return cmp.Or(cmp.Compare(at.Filename, bt.Filename), cmp.Compare(at.Start.Byte, bt.Start.Byte), cmp.Compare(a.Detail, b.Detail))
 }
 
-func place(d *hcl.Diagnostic) hcl.Range {
+func subjectOf(d *hcl.Diagnostic) hcl.Range {
 	if d.Subject == nil {
 		return hcl.Range{}
 	}

@@ -1,75 +1,96 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// References are values of these types. A capsule can be passed around in any
-// expression and be made by none.
-var (
-	hostType   = cty.Capsule("host", reflect.TypeFor[Host]())
-	storeType  = cty.Capsule("store", reflect.TypeFor[Store]())
-	policyType = cty.Capsule("policy", reflect.TypeFor[Policy]())
-)
-
 // scope holds what expressions of a phase can refer to: objects by name
-// ("host", "store", "policy"), down to references.
-type scope map[string]cty.Value
+// ("var", "host", "store"), down to references, and functions.
+type scope struct {
+	values    map[string]cty.Value
+	functions map[string]function.Function
+}
+
+// with is the scope in which name stands for v besides.
+func (s scope) with(name string, v cty.Value) scope {
+	values := maps.Clone(s.values)
+	values[name] = v
+	return scope{values, s.functions}
+}
 
 // value evaluates an expression. A reference to what is not there is told with
-// the name that was meant.
+// the name that was meant. After an error the value is unknown.
 func (s scope) value(expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
-	var diags hcl.Diagnostics
+	v, diags := expr.Value(&hcl.EvalContext{Variables: s.values, Functions: s.functions})
+	if !diags.HasErrors() {
+		return v, diags
+	}
+	if s.refersToSecret(expr) {
+		diags = withoutDetails(diags)
+	}
 	for _, traversal := range expr.Variables() {
-		if d := s.missing(traversal); d != nil {
-			diags = append(diags, d)
-		}
+		diags = s.explain(traversal, diags)
 	}
-	if diags.HasErrors() {
-		return cty.NilVal, diags
+	return cty.DynamicVal, diags
+}
+
+// explain replaces what HCL says about a traversal that leads nowhere. What
+// try and can have swallowed it leaves alone.
+func (s scope) explain(traversal hcl.Traversal, diags hcl.Diagnostics) hcl.Diagnostics {
+	better := s.missing(traversal)
+	if better == nil {
+		return diags
 	}
-	// The function map is there, but empty: HCL then marks the diagnostics
-	// of calls, and they can be told apart.
-	v, more := expr.Value(&hcl.EvalContext{Variables: s, Functions: map[string]function.Function{}})
-	for i, d := range more {
-		if _, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
-			more[i] = notYet("Calling functions", *d.Subject)
-		}
+	about := func(d *hcl.Diagnostic) bool { return d.Subject != nil && d.Subject.Overlaps(traversal.SourceRange()) }
+	at := slices.IndexFunc(diags, about)
+	if at < 0 {
+		return diags
 	}
-	if !more.HasErrors() && !v.IsWhollyKnown() {
-		more = append(more, failure("Unknown value", "The value of this expression cannot be known.", expr.Range()))
-	}
-	return v, more
+	return slices.Insert(slices.DeleteFunc(diags, about), at, better)
 }
 
 // missing walks a traversal down the scope, as far as it names things.
 func (s scope) missing(traversal hcl.Traversal) *hcl.Diagnostic {
-	where, path := cty.ObjectVal(s), ""
+	where, path := cty.ObjectVal(s.values), ""
 	for _, step := range traversal {
 		name, ok := stepName(step)
-		if !ok || !where.Type().IsObjectType() {
+		names, named := namesIn(where)
+		if !ok || !named {
 			return nil
 		}
-		if path == "" && slices.Contains([]string{"var", "local", "each", "encryption"}, name) {
-			return notYet("A reference to "+name, step.SourceRange())
+		if !slices.Contains(names, name) {
+			return undeclared(path, name, slices.DeleteFunc(names, func(n string) bool { return n == identity }), traversal.SourceRange())
 		}
-		if !where.Type().HasAttribute(name) {
-			return undeclared(path, name, slices.Sorted(maps.Keys(where.Type().AttributeTypes())), traversal.SourceRange())
+		if where.Type().IsObjectType() {
+			where = where.GetAttr(name)
+		} else {
+			where = where.Index(cty.StringVal(name))
 		}
-		where, path = where.GetAttr(name), path+name+"."
+		path += name + "."
 	}
 	return nil
+}
+
+// namesIn are the sorted names in an object or a map, and whether it is one
+// that can be looked into.
+func namesIn(v cty.Value) ([]string, bool) {
+	switch t := v.Type(); {
+	case v.IsMarked() || !v.IsKnown() || v.IsNull():
+		return nil, false
+	case t.IsObjectType():
+		return slices.Sorted(maps.Keys(t.AttributeTypes())), true
+	case t.IsMapType():
+		return slices.Sorted(maps.Keys(v.AsValueMap())), true
+	}
+	return nil, false
 }
 
 // stepName is the name that a step of a traversal looks up: host.a or host["a"].
@@ -110,35 +131,30 @@ func meant(path, given string, names []string) string {
 	return ""
 }
 
-// storeReference reads a store's address from a reference.
-func storeReference(v cty.Value) (string, error) {
-	if v.Type() != storeType {
-		return "", errors.New(`a reference to a store is required, such as store.local.nas, without quotes (in JSON: "${store.local.nas}")`)
-	}
-	return v.EncapsulatedValue().(*Store).Address(), nil
-}
+// secret marks values that must not be shown nor saved.
+const secret = secretMark("secret")
 
-// hostReferences reads the names of a list of hosts, sorted.
-func hostReferences(v cty.Value) ([]string, error) {
-	names, err := list(v, func(v cty.Value) (string, error) {
-		if v.Type() != hostType {
-			return "", errors.New(`references to hosts are required, such as [host.a, host.b], without quotes (in JSON: ["${host.a}"])`)
+type secretMark string
+
+// refersToSecret says whether an expression uses something secret, so that an
+// error of a function about it might quote it.
+func (s scope) refersToSecret(expr hcl.Expression) bool {
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool {
+		v, diags := t.TraverseAbs(&hcl.EvalContext{Variables: s.values})
+		if diags.HasErrors() { // as for var.token.name: what it starts from counts
+			root, declared := s.values[t.RootName()]
+			return declared && root.ContainsMarked()
 		}
-		return v.EncapsulatedValue().(*Host).Name, nil
+		return v.ContainsMarked()
 	})
-	slices.Sort(names)
-	return slices.Compact(names), err
 }
 
-// setPolicy lets a domain block start from the policy that it names.
-func setPolicy(d, defaults *Domain, v cty.Value) error {
-	switch {
-	case v.IsNull():
-		d.Policy = defaults.Policy
-	case v.Type() != policyType:
-		return errors.New(`a reference to a policy is required, such as policy.gold, without quotes (in JSON: "${policy.gold}")`)
-	default:
-		d.Policy = *v.EncapsulatedValue().(*Policy)
+// withoutDetails strips from diagnostics what may quote a value.
+func withoutDetails(diags hcl.Diagnostics) hcl.Diagnostics {
+	var stripped hcl.Diagnostics
+	for _, d := range diags {
+		stripped = append(stripped, &hcl.Diagnostic{Severity: d.Severity, Summary: d.Summary, Subject: d.Subject, Context: d.Context,
+			Detail: "The details are not shown, because the expression uses a sensitive value."})
 	}
-	return nil
+	return stripped
 }

@@ -14,14 +14,27 @@ func (d Domain) Claims(host, name, uuid string, tags map[string]string) bool {
 }
 
 // Selects says whether the block's criteria admit the domain: host, one of the
-// match patterns and one of the UUIDs, each where it is given, and no exclude
-// pattern. The UUID is in lower case with dashes.
+// match patterns, one of the UUIDs and all of the tags, each where it is given,
+// and neither an exclude pattern nor one of the excluded tags. The UUID is in
+// lower case with dashes.
 func (d Domain) Selects(host, name, uuid string, tags map[string]string) bool {
 	return slices.Contains(d.Hosts, host) &&
 		(d.Match == nil || matchAny(d.Match, name)) &&
 		(d.UUIDs == nil || slices.Contains(d.UUIDs, uuid)) &&
-		(d.Match != nil || d.UUIDs != nil || d.Fallback) &&
-		!matchAny(d.Exclude, name)
+		(d.Match != nil || d.UUIDs != nil || d.Tags != nil || d.Fallback) &&
+		countTags(d.Tags, tags) == len(d.Tags) &&
+		!matchAny(d.Exclude, name) && countTags(d.ExcludeTags, tags) == 0
+}
+
+// countTags says how many of the patterns a domain's tags match.
+func countTags(patterns, tags map[string]string) int {
+	n := 0
+	for name, pattern := range patterns {
+		if value, tagged := tags[name]; tagged && matchAny([]string{pattern}, value) {
+			n++
+		}
+	}
+	return n
 }
 
 // Selects says whether the disk with this target takes part.

@@ -1,8 +1,13 @@
 package config
 
 import (
-	"time"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -12,144 +17,171 @@ type spec[T any] struct {
 	blocks []block[T]
 }
 
-// field is an attribute. Without set it is part of the language, but this
-// version does not act on it yet.
+// field is an attribute. Without set it is kept for a later version.
 type field[T any] struct {
-	name string
-	set  setter[T]
+	name   string
+	secret bool   // may be sensitive
+	other  string // the setting that this one takes the place of, "" if there is none
+	set    func(t *T, v cty.Value) error
+	reset  func(t, defaults *T)
+	show   func(*T) string // the value as it is written in HCL
 }
 
-// setter puts a value into t, or the default's where the value is null.
-type setter[T any] func(t, defaults *T, v cty.Value) error
-
-// block is a block inside a block, at most one of a name. Without fields it is
-// part of the language, but this version does not act on it yet.
+// block is a block inside a block. Without read it is kept for a later version.
 type block[T any] struct {
 	name   string
 	labels []string
-	fields []field[T]
-	reset  func(t, defaults *T) // before the fields, where the block replaces what it overrides
+	fields []field[T] // "" where it has labels
+	read   func(r reader, b *hcl.Block, t *T, defaults T) hcl.Diagnostics
 }
 
-// at makes the setter of one place in a T from the reader of its kind.
-func at[T, F any](read func(cty.Value) (F, error), place func(*T) *F) setter[T] {
-	return func(t, defaults *T, v cty.Value) error {
-		if v.IsNull() {
-			*place(t) = *place(defaults)
-			return nil
-		}
-		value, err := read(v)
-		if err == nil {
-			*place(t) = value
-		}
-		return err
+func (s spec[T]) schema() *hcl.BodySchema {
+	schema := &hcl.BodySchema{}
+	for _, f := range s.fields {
+		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: f.name})
+	}
+	for _, b := range s.blocks {
+		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: b.name, LabelNames: b.labels})
+	}
+	return schema
+}
+
+// kind is how values of one kind are read and shown.
+type kind[F any] struct {
+	read func(cty.Value) (F, error)
+	show func(F) string
+}
+
+// at is the attribute that sets one place in a T.
+func at[T, F any](name string, k kind[F], place func(*T) *F) field[T] {
+	return field[T]{
+		name: name,
+		set: func(t *T, v cty.Value) error {
+			value, err := k.read(v)
+			if err == nil {
+				*place(t) = value
+			}
+			return err
+		},
+		reset: func(t, defaults *T) { *place(t) = *place(defaults) },
+		show:  func(t *T) string { return k.show(*place(t)) },
 	}
 }
 
-// optional makes the setter of a place that is nil unless set.
-func optional[T, F any](read func(cty.Value) (F, error), place func(*T) **F) setter[T] {
-	return at(func(v cty.Value) (*F, error) {
-		value, err := read(v)
-		return &value, err
-	}, place)
+// optional is a kind that is nil unless set.
+func optional[F any](k kind[F]) kind[*F] {
+	return kind[*F]{
+		read: func(v cty.Value) (*F, error) {
+			value, err := k.read(v)
+			return &value, err
+		},
+		show: func(value *F) string {
+			if value == nil {
+				return "null"
+			}
+			return k.show(*value)
+		},
+	}
 }
 
-func vbkSpec() spec[Config] {
-	return spec[Config]{fields: []field[Config]{
-		{"name", at(line, func(c *Config) *string { return &c.Name })},
-		{"time_zone", at(timeZone, func(c *Config) **time.Location { return &c.TimeZone })},
-		{"required_version", nil},
+// later is an attribute that is kept for a later version.
+func later[T any](name string) field[T] { return field[T]{name: name} }
+
+// nested is a block whose settings go into the same T.
+func nested[T any](name string, fields ...field[T]) block[T] {
+	return block[T]{name: name, fields: fields, read: func(r reader, b *hcl.Block, t *T, defaults T) hcl.Diagnostics {
+		return decode(reader{r.in, r.ledger, r.prefix + name + "."}, b.Body, spec[T]{fields: fields}, t, defaults)
 	}}
 }
 
-func hostSpec() spec[Host] {
-	return spec[Host]{
-		fields: []field[Host]{
-			{"uri", at(connection, func(h *Host) *string { return &h.URI })},
-			{"max_parallel", at(count, func(h *Host) *int { return &h.MaxParallel })},
-			{"scratch_dir", at(absolutePath, func(h *Host) *string { return &h.ScratchDir })},
-			{"for_each", nil},
-			{"labels", nil},
-		},
-		blocks: []block[Host]{{name: "limits"}, {name: "nbd"}},
+// replacing is a nested block that takes the place of all that it overrides.
+func replacing[T any](inner block[T]) block[T] {
+	read := inner.read
+	inner.read = func(r reader, b *hcl.Block, t *T, defaults T) hcl.Diagnostics {
+		for _, f := range inner.fields {
+			f.reset(t, &defaults)
+		}
+		r.ledger.forgetBlock(r.prefix + inner.name)
+		return read(r, b, t, defaults)
+	}
+	return inner
+}
+
+// laterBlock is a block that is kept for a later version.
+func laterBlock[T any](name string) block[T] { return block[T]{name: name} }
+
+// How values are shown.
+
+func showList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = showText(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// showSome shows a list that restricts nothing where it is empty.
+func showSome(list []string) string {
+	if list == nil {
+		return "null"
+	}
+	return showList(list)
+}
+
+func showMap(m map[string]string) string {
+	if m == nil {
+		return "null"
+	}
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		pairs = append(pairs, showText(key)+" = "+showText(m[key]))
+	}
+	return strings.TrimSpace("{ "+strings.Join(pairs, ", ")) + " }"
+}
+
+// showText quotes for HCL, where a template starts with ${ or %{.
+func showText(s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(s))
+}
+
+func showPercent(n int) string { return fmt.Sprintf(`"%d%%"`, n) }
+
+// showDuration shows zero as word.
+func showDuration(word string) func(Duration) string {
+	return func(d Duration) string {
+		if d == 0 {
+			return showText(word)
+		}
+		return showText(d.String())
 	}
 }
 
-func localStoreSpec() spec[Store] {
-	return spec[Store]{
-		fields: []field[Store]{
-			{"path", at(line, func(s *Store) *string { return &s.Path })},
-			{"min_free", at(size, func(s *Store) *int64 { return &s.MinFree })},
-			{"encryption", nil},
-		},
-		blocks: []block[Store]{{name: "limits"}},
+// showSize takes the largest unit of 1024 that leaves a whole number.
+func showSize(n int64) string {
+	for _, u := range sizeUnits() {
+		if n > 0 && u.worth%1024 == 0 && n%u.worth == 0 {
+			return fmt.Sprintf(`"%d%s"`, n/u.worth, u.name)
+		}
 	}
+	return fmt.Sprintf(`"%dB"`, n)
 }
 
-// policySpec is for policy blocks and for domain blocks, which hold the same
-// attributes: a policy block is read as a Domain without a selector.
-func policySpec() spec[Domain] {
-	return spec[Domain]{
-		fields: []field[Domain]{
-			{"store", at(storeReference, func(d *Domain) *string { return &d.Policy.Store })},
-			{"every", at(duration, func(d *Domain) *Duration { return &d.Policy.Every })},
-			{"offline", at(oneOf([]string{"backup", "skip"}, "start_paused"), func(d *Domain) *string { return &d.Policy.Offline })},
-			{"schedule", nil}, {"rpo", nil}, {"mode", nil}, {"min_change", nil}, {"stream", nil}, {"audit", nil},
-		},
-		blocks: []block[Domain]{
-			{name: "chain", fields: []field[Domain]{
-				{"full_every", at(durationOrNever, func(d *Domain) *Duration { return &d.Policy.Chain.FullEvery })},
-				{"max_increments", at(count, func(d *Domain) *int { return &d.Policy.Chain.MaxIncrements })},
-				{"on_broken", nil},
-			}},
-			retentionBlock(),
-			{name: "disks", fields: []field[Domain]{
-				{"include", at(patterns, func(d *Domain) *[]string { return &d.Policy.Disks.Include })},
-				{"exclude", at(patternsOrNone, func(d *Domain) *[]string { return &d.Policy.Disks.Exclude })},
-				{"raw", nil},
-			}},
-			{name: "compression", fields: []field[Domain]{
-				{"codec", at(oneOf([]string{"zstd", "none"}, "lz4"), func(d *Domain) *string { return &d.Policy.Compression.Codec })},
-				{"level", at(level, func(d *Domain) *int { return &d.Policy.Compression.Level })},
-			}},
-			{name: "quiesce"}, {name: "extra"}, {name: "verify"}, {name: "window"}, {name: "drill"},
-			{name: "copy", labels: []string{"name"}}, {name: "hook", labels: []string{"when"}},
-		},
+func showRate(n int64) string {
+	if n == 0 {
+		return "null"
 	}
+	return strings.TrimSuffix(showSize(n), `"`) + `/s"`
 }
 
-func retentionBlock() block[Domain] {
-	keep := func(place func(*Retention) **int) setter[Domain] {
-		return optional(count, func(d *Domain) **int { return place(&d.Policy.Retention) })
-	}
-	return block[Domain]{
-		name:  "retention",
-		reset: func(d, defaults *Domain) { d.Policy.Retention = defaults.Policy.Retention },
-		fields: []field[Domain]{
-			{"keep_last", keep(func(r *Retention) **int { return &r.KeepLast })},
-			{"keep_hourly", keep(func(r *Retention) **int { return &r.KeepHourly })},
-			{"keep_daily", keep(func(r *Retention) **int { return &r.KeepDaily })},
-			{"keep_weekly", keep(func(r *Retention) **int { return &r.KeepWeekly })},
-			{"keep_monthly", keep(func(r *Retention) **int { return &r.KeepMonthly })},
-			{"keep_yearly", keep(func(r *Retention) **int { return &r.KeepYearly })},
-			{"keep_within", optional(duration, func(d *Domain) **Duration { return &d.Policy.Retention.KeepWithin })},
-			{"min_chains", at(count, func(d *Domain) *int { return &d.Policy.Retention.MinChains })},
-			{"max_prune", at(percent, func(d *Domain) *int { return &d.Policy.Retention.MaxPrune })},
-			{"anchor", nil}, {"prune", nil}, {"departed", nil},
-		},
-	}
-}
+// The kinds that several blocks have.
+var (
+	lines     = kind[string]{line, showText}
+	counts    = kind[int]{count, strconv.Itoa}
+	durations = kind[Duration]{duration, showDuration("never")}
+	orNever   = kind[Duration]{durationOr("never"), showDuration("never")}
+	sizes     = kind[int64]{size, showSize}
+	rates     = kind[int64]{rate, showRate}
+	flags     = kind[bool]{boolean, strconv.FormatBool}
+)
 
-func domainSpec() spec[Domain] {
-	s := policySpec()
-	s.fields = append([]field[Domain]{
-		{"policy", setPolicy}, // first: the attributes after it override
-		{"match", at(patterns, func(d *Domain) *[]string { return &d.Match })},
-		{"exclude", at(patternsOrNone, func(d *Domain) *[]string { return &d.Exclude })},
-		{"uuids", at(uuids, func(d *Domain) *[]string { return &d.UUIDs })},
-		{"fallback", at(boolean, func(d *Domain) *bool { return &d.Fallback })},
-		{"hosts", at(hostReferences, func(d *Domain) *[]string { return &d.Hosts })},
-		{"tags", nil}, {"exclude_tags", nil}, {"for_each", nil}, {"where", nil},
-	}, s.fields...)
-	return s
-}
+func wordOf(words ...string) kind[string] { return kind[string]{oneOf(words), showText} }

@@ -18,11 +18,29 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// The functions here read one kind of value. They get a known value that is
-// not null; their errors become the detail of a diagnostic.
+// The functions here read one kind of value. They get a value that is neither
+// null nor marked; their errors become the detail of a diagnostic.
+
+// errUnknown says that a value hangs on a variable that has none; as far as its
+// type goes it is right.
+var errUnknown = errors.New("the value is not known")
+
+// as converts to a primitive type.
+func as(v cty.Value, t cty.Type) (cty.Value, error) {
+	v, err := convert.Convert(v, t)
+	switch {
+	case err != nil:
+		return v, err
+	case !v.IsKnown():
+		return v, errUnknown
+	case v.IsNull():
+		return v, errors.New("the value is null")
+	}
+	return v, nil
+}
 
 func text(v cty.Value) (string, error) {
-	v, err := convert.Convert(v, cty.String)
+	v, err := as(v, cty.String)
 	if err != nil {
 		return "", err
 	}
@@ -30,7 +48,7 @@ func text(v cty.Value) (string, error) {
 }
 
 func boolean(v cty.Value) (bool, error) {
-	v, err := convert.Convert(v, cty.Bool)
+	v, err := as(v, cty.Bool)
 	return err == nil && v.True(), err
 }
 
@@ -41,18 +59,25 @@ func line(v cty.Value) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if s == "" || hasControl(s) {
 		return "", fmt.Errorf("%q must be text without control characters, and not empty", s)
 	}
 	return s, nil
 }
 
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
 func absolutePath(v cty.Value) (string, error) {
 	s, err := line(v)
-	if err == nil && !filepath.IsAbs(s) {
-		err = fmt.Errorf("%q must be an absolute path", s)
+	if err != nil {
+		return "", err
 	}
-	return filepath.Clean(s), err
+	if !filepath.IsAbs(s) {
+		return "", fmt.Errorf("%q must be an absolute path", s)
+	}
+	return filepath.Clean(s), nil
 }
 
 func connection(v cty.Value) (string, error) {
@@ -64,8 +89,8 @@ func connection(v cty.Value) (string, error) {
 	if err != nil || u.Scheme == "" {
 		return "", fmt.Errorf("%q is not a libvirt connection URI such as \"qemu:///system\"", s)
 	}
-	if u.Host != "" {
-		return "", fmt.Errorf("%q is on another machine: %w", s, errNotYet)
+	if _, given := u.User.Password(); given {
+		return "", errors.New("a URI must not hold a password: it would be in plans and manifests")
 	}
 	return s, nil
 }
@@ -84,20 +109,33 @@ func timeZone(v cty.Value) (*time.Location, error) {
 
 // integer reads a whole number of at least low and at most high.
 func integer(v cty.Value, low, high int64) (int, error) {
-	v, err := convert.Convert(v, cty.Number)
+	v, err := as(v, cty.Number)
 	if err != nil {
 		return 0, err
 	}
-	n, accuracy := v.AsBigFloat().Int64()
+	f := v.AsBigFloat()
+	if huge(f) {
+		return 0, fmt.Errorf("the number must be a whole number from %d to %d", low, high)
+	}
+	n, accuracy := f.Int64()
 	if accuracy != big.Exact || n < low || n > high {
-		return 0, fmt.Errorf("%s must be a whole number from %d to %d", v.AsBigFloat().Text('g', 10), low, high)
+		return 0, fmt.Errorf("%s must be a whole number from %d to %d", f.Text('g', 10), low, high)
 	}
 	return int(n), nil
 }
 
+// largestExponent, of two, is what numbers are read and shown with: above it
+// their digits take seconds and gigabytes.
+const largestExponent = 4096
+
+func huge(f *big.Float) bool { return f.IsInf() || f.MantExp(nil) > largestExponent }
+
 // count reads a whole number above zero. A zero is refused because it could
 // mean "none" as well as "no limit"; null says the latter.
 func count(v cty.Value) (int, error) { return integer(v, 1, 1_000_000) }
+
+// countOrNone reads a whole number where zero has a plain meaning.
+func countOrNone(v cty.Value) (int, error) { return integer(v, 0, 1_000_000) }
 
 // level reads a compression level of zstd.
 func level(v cty.Value) (int, error) { return integer(v, 1, 19) }
@@ -123,11 +161,14 @@ func duration(v cty.Value) (Duration, error) {
 	return ParseDuration(s)
 }
 
-func durationOrNever(v cty.Value) (Duration, error) {
-	if s, err := text(v); err == nil && s == "never" {
-		return 0, nil
+// durationOr reads a duration, or a word that stands for none.
+func durationOr(word string) func(cty.Value) (Duration, error) {
+	return func(v cty.Value) (Duration, error) {
+		if s, err := text(v); err == nil && s == word {
+			return 0, nil
+		}
+		return duration(v)
 	}
-	return duration(v)
 }
 
 func size(v cty.Value) (int64, error) {
@@ -138,8 +179,22 @@ func size(v cty.Value) (int64, error) {
 	return ParseSize(s)
 }
 
+// rate reads bytes a second.
+func rate(v cty.Value) (int64, error) {
+	s, err := text(v)
+	if err != nil {
+		return 0, err
+	}
+	amount, found := strings.CutSuffix(s, "/s")
+	n, err := ParseSize(amount)
+	if err != nil || !found || n == 0 {
+		return 0, fmt.Errorf("%q is not a rate above zero, such as \"400MiB/s\"", s)
+	}
+	return n, nil
+}
+
 // oneOf reads a word of the list; the later ones are words of the language
-// that this version does not act on yet.
+// that this version does not know yet.
 func oneOf(words []string, later ...string) func(cty.Value) (string, error) {
 	return func(v cty.Value) (string, error) {
 		s, err := text(v)
@@ -163,26 +218,81 @@ func list[F any](v cty.Value, element func(cty.Value) (F, error)) ([]F, error) {
 }
 
 func listOrNone[F any](v cty.Value, element func(cty.Value) (F, error)) ([]F, error) {
-	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+	t := v.Type()
+	if t == cty.DynamicPseudoType && !v.IsKnown() {
+		return nil, errUnknown
+	}
+	if !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
 		return nil, fmt.Errorf("a list is required, in brackets; this is a %s", t.FriendlyName())
 	}
+	if !v.IsKnown() {
+		return nil, errUnknown
+	}
 	var elements []F
+	var unknown error
 	for _, each := range v.AsValueSlice() {
 		if each.IsNull() {
 			return nil, errors.New("a list must not hold null")
 		}
 		e, err := element(each)
-		if err != nil {
+		switch {
+		case errors.Is(err, errUnknown):
+			unknown = err
+		case err != nil:
 			return nil, err
 		}
 		elements = append(elements, e)
 	}
-	return elements, nil
+	return elements, unknown
+}
+
+// textMap reads a map of text, each value by element.
+func textMap(v cty.Value, element func(cty.Value) (string, error)) (map[string]string, error) {
+	t := v.Type()
+	switch {
+	case t == cty.DynamicPseudoType && !v.IsKnown():
+		return nil, errUnknown
+	case !t.IsMapType() && !t.IsObjectType():
+		return nil, fmt.Errorf("a map is required, in braces; this is a %s", t.FriendlyName())
+	case !v.IsKnown():
+		return nil, errUnknown
+	}
+	elements, unknown := map[string]string{}, error(nil)
+	for key, each := range v.AsValueMap() {
+		if key == "" || hasControl(key) {
+			return nil, fmt.Errorf("%q must be a name without control characters, and not empty", key)
+		}
+		if each.IsNull() {
+			return nil, fmt.Errorf("%q must not be null", key)
+		}
+		e, err := element(each)
+		switch {
+		case errors.Is(err, errUnknown):
+			unknown = err
+		case err != nil:
+			return nil, err
+		}
+		elements[key] = e
+	}
+	return elements, unknown
 }
 
 func patterns(v cty.Value) ([]string, error)       { return list(v, pattern) }
 func patternsOrNone(v cty.Value) ([]string, error) { return listOrNone(v, pattern) }
 func uuids(v cty.Value) ([]string, error)          { return list(v, uuid) }
+func paths(v cty.Value) ([]string, error)          { return list(v, absolutePath) }
+func labels(v cty.Value) (map[string]string, error) {
+	return textMap(v, text)
+}
+func tagPatternsOrNone(v cty.Value) (map[string]string, error) { return textMap(v, pattern) }
+
+func tagPatterns(v cty.Value) (map[string]string, error) {
+	tags, err := tagPatternsOrNone(v)
+	if err == nil && len(tags) == 0 {
+		return nil, errors.New("the map is empty and would restrict nothing; leave the attribute out")
+	}
+	return tags, err
+}
 
 func pattern(v cty.Value) (string, error) {
 	s, err := line(v)
