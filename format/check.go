@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -23,8 +24,26 @@ import (
 // damage, not an error.
 func (f *File) Check(ctx context.Context, readData bool, report func(Damage)) error {
 	c := &checker{File: f, report: report}
-	for _, d := range f.Damage() {
-		report(d)
+	return c.run(ctx, readData)
+}
+
+// CheckRetired is Check for a file that lives only because others name chunks in
+// it. Its index does not count any more, so a chunk may also be NUL throughout:
+// then it was punched out. Those that others name, their own Check reads. The file
+// is size bytes long.
+func CheckRetired(ctx context.Context, r io.ReaderAt, size int64, readData bool, report func(Damage)) error {
+	f, err := openFile(r, size, nil)
+	if err != nil {
+		report(Damage{Detail: err.Error()})
+		return ctx.Err()
+	}
+	c := &checker{File: f, retired: true, report: report}
+	return c.run(ctx, readData)
+}
+
+func (c *checker) run(ctx context.Context, readData bool) error {
+	for _, d := range c.Damage() {
+		c.report(d)
 	}
 	if err := c.hashes(ctx); err != nil {
 		return err
@@ -64,7 +83,9 @@ func sideBySide(ctx context.Context, n int, f func(context.Context)) {
 
 type checker struct {
 	*File
-	places    []int32 // entries of data in the order of the file
+	retired   bool    // chunks may have been punched out
+	places    []int32 // entries of data by slot, then in the order of the file
+	own       int     // the first so many are chunks of this file
 	next      atomic.Int64
 	badHashes bool
 
@@ -124,19 +145,28 @@ func (c *checker) gap(from, to int64) {
 // firstByte is the position of the first byte that is not NUL.
 func firstByte(b []byte) int { return bytes.IndexFunc(b, func(r rune) bool { return r != 0 }) }
 
-// order sorts the chunks by their place in the file and finds those that share
-// bytes.
+// order sorts the chunks by their place and finds those that share bytes. What
+// lies in files that are not there is left out: that they are not is reported, and
+// what a retired file had in others is of no concern.
 func (c *checker) order() {
 	entries := c.index.entries
 	for i, e := range entries {
-		if !e.Zero {
+		if !e.Zero && (e.Slot == 0 || c.slots[e.Slot-1].err == nil) {
 			c.places = append(c.places, int32(i))
 		}
 	}
-	slices.SortFunc(c.places, func(a, b int32) int { return cmp.Compare(entries[a].FileOffset, entries[b].FileOffset) })
-	end := c.footer.headerEnd
-	for _, i := range c.places {
+	slices.SortFunc(c.places, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(entries[a].Slot, entries[b].Slot), cmp.Compare(entries[a].FileOffset, entries[b].FileOffset))
+	})
+	slot, end := uint16(0), c.footer.headerEnd
+	for k, i := range c.places {
 		e := entries[i]
+		if e.Slot == 0 {
+			c.own = k + 1
+		}
+		if e.Slot != slot {
+			slot, end = e.Slot, 0
+		}
 		if e.FileOffset < end {
 			c.damage(e.Offset, e.Length, "chunk at %d of the file lies in the one before, which ends at %d", e.FileOffset, end)
 		}
@@ -144,7 +174,7 @@ func (c *checker) order() {
 	}
 }
 
-// chunks checks chunks, and the gap behind each, until none is left.
+// chunks checks chunks, and the gap behind each in this file, until none is left.
 func (c *checker) chunks(ctx context.Context) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -159,7 +189,10 @@ func (c *checker) chunks(ctx context.Context) {
 			from = e.FileOffset + int64(e.Stored)
 			c.chunk(e, (*buf)[:e.Length])
 		}
-		if k < int64(len(c.places)) {
+		if k > int64(c.own) {
+			continue
+		}
+		if k < int64(c.own) {
 			to = c.index.entries[c.places[k]].FileOffset
 		}
 		if len(c.index.lost) > 0 { // chunks that no page names lie between
@@ -169,9 +202,18 @@ func (c *checker) chunks(ctx context.Context) {
 	}
 }
 
+// isPunched says whether the place of a chunk is NUL.
+func (c *checker) isPunched(e Entry) bool {
+	stored := make([]byte, e.Stored)
+	return readFull(c.r, stored, e.FileOffset) == nil && IsZero(stored)
+}
+
 // chunk checks the sum of a chunk and the hashes of its grains.
 func (c *checker) chunk(e Entry, data []byte) {
 	if err := c.ReadChunk(e, data); err != nil {
+		if c.retired && c.isPunched(e) {
+			return
+		}
 		c.damage(e.Offset, e.Length, "%v", err)
 		return
 	}

@@ -37,21 +37,23 @@ func ParseCodec(s string) (Codec, error) {
 		return None, nil
 	case "zstd":
 		return Zstd, nil
+	case "lz4":
+		return LZ4, nil
 	}
-	return None, fmt.Errorf("unknown codec %q: none and zstd are known", s)
+	return None, fmt.Errorf("unknown codec %q: none, zstd and lz4 are known", s)
 }
 
-// Options of a Writer. The zero value stores chunks as they are.
+// Options of a Writer or a StreamWriter. The zero value stores chunks as they are.
 type Options struct {
 	Codec Codec
-	Level int // of zstd, 1 to 19; 0 is 1, which keeps up with a disk
+	Level int // of zstd, 1 to 19; 0 is 1, which keeps up with a disk. Of lz4, 0 to 9; up to 2 it is the fastest
 }
 
 const maxLevel = 19
 
 func (o Options) check() error {
 	if o.Codec > Zstd {
-		return fmt.Errorf("unknown codec %d", o.Codec)
+		return fmt.Errorf("a v3 file has no codec %v", o.Codec)
 	}
 	if o.Level < 0 || o.Level > maxLevel {
 		return fmt.Errorf("zstd level %d is not in 1 to %d", o.Level, maxLevel)

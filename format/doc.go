@@ -40,6 +40,19 @@
 // reads each piece with one ReadAt, from as many goroutines as there are cores.
 // A chunk that is read in part, at the edge of zeroes, is kept for the next call.
 //
+// # A merge
+//
+// Merge makes one file of neighbours, which shows what they show. It decodes no
+// chunk, and moves none where it need not: the caller can share ranges of files
+// (reflink), or else the new file names chunks where they lie. Such a file is opened
+// with those that it names:
+//
+//	m, err := format.Merge(ctx, out, []format.Named{{"a.v3", base}, {"b.v3", inc}}, format.MergeOptions{})
+//	f, err := format.OpenWith(r, size, open)
+//	err = format.SameMapping(before, after)    // of images without and with it
+//	err = f.CheckStored(ctx, m.Probes)
+//	unused, err := format.Unused("a.v3", f)    // what may be punched out of a.v3 now
+//
 // # Other streams
 //
 // To an Image a file is a Layer: facts, entries, and chunks that can be read. A
@@ -51,7 +64,9 @@
 //	s, err := format.NewRaw(f, size, header)  // an image as it is
 //	img, err := format.NewImage(full, inc1, inc2)
 //
-// Which files make a disk, package store/virtnbdbackup finds out.
+// Which files make a disk, package store/virtnbdbackup finds out. A StreamWriter
+// writes v2, for those who want to restore without vbk, a RawWriter the disk as it
+// is. Both are used like a Writer; but a stream says first how much data it holds.
 //
 // # Damage
 //

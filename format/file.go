@@ -14,6 +14,7 @@ type File struct {
 	header Header
 	key    Key
 	footer footer
+	slots  []slotFile // of header.Files, in order
 	index  index
 }
 
@@ -33,27 +34,41 @@ func (d Damage) String() string {
 
 // Open reads footer, header and index of a file with this size in bytes. It
 // fails if the footer is not valid or the header cannot be read: then the file
-// holds nothing. Everything less than that is in Damage.
-func Open(r io.ReaderAt, size int64) (*File, error) {
-	if size < Align+footerSize || size%Align != 0 {
-		return nil, fmt.Errorf("open: file of %d bytes is not complete", size)
-	}
-	end := make([]byte, footerSize)
-	if err := readFull(r, end, size-footerSize); err != nil {
-		return nil, fmt.Errorf("open: footer: %w", err)
-	}
-	foot, err := parseFooter(end, size)
+// holds nothing. Everything less than that is in Damage. Chunks that lie in other
+// files cannot be read, which is damage: OpenWith opens those too.
+func Open(r io.ReaderAt, size int64) (*File, error) { return OpenWith(r, size, nil) }
+
+// OpenWith is Open with the files that the header names. One that is missing, or
+// another, is damage.
+func OpenWith(r io.ReaderAt, size int64, open Opener) (*File, error) {
+	f, err := openFile(r, size, open)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
+	}
+	for _, s := range f.slots {
+		if s.err != nil {
+			f.structural("file %s, in which chunks lie: %v", s.Name, s.err)
+		}
+	}
+	return f, nil
+}
+
+func openFile(r io.ReaderAt, size int64, open Opener) (*File, error) {
+	if size < Align+footerSize || size%Align != 0 {
+		return nil, fmt.Errorf("file of %d bytes is not complete", size)
+	}
+	foot, err := readFooter(r, size)
+	if err != nil {
+		return nil, err
 	}
 	h, b, err := readHeader(r, foot.headerEnd)
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, err
 	}
-	f := &File{r: r, header: h, footer: foot}
+	f := &File{r: r, header: h, footer: foot, slots: openSlots(h, open)}
 	f.key, _ = ParseKey(h.HashKey) // checked with the header
-	if f.index, err = readIndex(r, h, foot); err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+	if f.index, err = readIndex(r, h, foot, f.slots); err != nil {
+		return nil, err
 	}
 	if int64(len(b)) != foot.headerEnd {
 		f.structural("header has %d bytes, footer says %d", len(b), foot.headerEnd)
@@ -103,7 +118,7 @@ func (f *File) ReadChunk(e Entry, dst []byte) error {
 		defer buffers.Put(buf)
 		stored = (*buf)[:e.Stored]
 	}
-	err := readFull(f.r, stored, e.FileOffset)
+	err := f.readStored(e, stored)
 	if err == nil {
 		err = e.decode(dst, stored)
 	}
@@ -113,15 +128,40 @@ func (f *File) ReadChunk(e Entry, dst []byte) error {
 	return nil
 }
 
+// readStored reads the chunk of an entry as it is stored, and checks its sum.
+func (f *File) readStored(e Entry, stored []byte) error {
+	if e.Slot == 0 {
+		return e.readFrom(f.r, stored)
+	}
+	s := f.slots[e.Slot-1]
+	err := s.err
+	if err == nil {
+		err = e.readFrom(s.r, stored)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// readFrom reads the chunk of an entry as it is stored from the file that holds
+// it, and checks its sum.
+func (e Entry) readFrom(r io.ReaderAt, stored []byte) error {
+	if err := readFull(r, stored, e.FileOffset); err != nil {
+		return err
+	}
+	if sum := xxh3.Hash(stored); sum != e.Sum {
+		return fmt.Errorf("%d bytes at %d of the file hash to %016x, expected %016x", e.Stored, e.FileOffset, sum, e.Sum)
+	}
+	return nil
+}
+
 func (f *File) chunkError(e Entry, err error) error {
 	return fmt.Errorf("%s of point %d: chunk of %d bytes at %d: %w", f.header.Disk, e.Generation, e.Length, e.Offset, err)
 }
 
-// decode checks the stored bytes and fills dst from them.
+// decode fills dst from the stored bytes.
 func (e Entry) decode(dst, stored []byte) error {
-	if sum := xxh3.Hash(stored); sum != e.Sum {
-		return fmt.Errorf("%d bytes at %d of the file hash to %016x, expected %016x", e.Stored, e.FileOffset, sum, e.Sum)
-	}
 	if e.Codec == Zstd {
 		return decompress(dst, stored)
 	}

@@ -129,13 +129,17 @@ func (f *footer) check(size int64) error {
 // its hash: XXH3-64, its last 8 bytes. Nothing else of the file is read, so it
 // tells cheaply whether a file is the one that was written and whole.
 func FooterHash(r io.ReaderAt, size int64) (uint64, error) {
+	f, err := readFooter(r, size)
+	return f.footerHash, err
+}
+
+func readFooter(r io.ReaderAt, size int64) (footer, error) {
 	if size < footerSize {
-		return 0, fmt.Errorf("file has %d bytes, too few for a footer", size)
+		return footer{}, fmt.Errorf("file has %d bytes, too few for a footer", size)
 	}
 	b := make([]byte, footerSize)
 	if err := readFull(r, b, size-footerSize); err != nil {
-		return 0, err
+		return footer{}, fmt.Errorf("footer: %w", err)
 	}
-	f, err := parseFooter(b, size)
-	return f.footerHash, err
+	return parseFooter(b, size)
 }

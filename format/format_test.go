@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // testKey is any key: nothing in the tests depends on which.
@@ -24,7 +26,7 @@ func header(sequence int, size int64, base bool) Header {
 }
 
 // write makes a file of what fill records.
-func write(t testing.TB, h Header, o Options, fill func(*Writer) error) []byte {
+func write(t rapid.TB, h Header, o Options, fill func(*Writer) error) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := NewWriter(&b, h, o)

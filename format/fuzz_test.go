@@ -8,9 +8,10 @@ import (
 )
 
 // exercise does with a file all that can be done with it. Whatever the bytes
-// are, it must end; and what Check finds sound must read.
-func exercise(t *testing.T, b []byte) {
-	f, err := Open(bytes.NewReader(b), int64(len(b)))
+// are, it must end; and what Check finds sound must read. Chunks in other files are
+// all in the same one.
+func exercise(t *testing.T, b []byte, lender Opener) {
+	f, err := OpenWith(bytes.NewReader(b), int64(len(b)), lender)
 	if err != nil {
 		return
 	}
@@ -50,8 +51,9 @@ func exercise(t *testing.T, b []byte) {
 
 // seeds are small sound files of every kind.
 func seeds(t testing.TB) [][]byte {
+	borrower, _ := slotted(t)
 	return [][]byte{
-		smallFile(t),
+		smallFile(t), borrower,
 		merged(t, true),
 		write(t, header(0, 0, true), Options{}, none),
 		write(t, header(3, Grain+1, false), Options{}, func(w *Writer) error { return w.Zero(0, Grain+1) }),
@@ -64,7 +66,23 @@ func FuzzFile(f *testing.F) {
 	for _, b := range seeds(f) {
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b) })
+	_, lender := slotted(f)
+	f.Fuzz(func(t *testing.T, b []byte) { exercise(t, b, opener(lender)) })
+}
+
+// FuzzLender takes a file in which another has chunks.
+func FuzzLender(f *testing.F) {
+	borrower, lender := slotted(f)
+	f.Add(lender)
+	for _, b := range seeds(f) {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		exercise(t, borrower, opener(b))
+		if err := CheckRetired(context.Background(), bytes.NewReader(b), int64(len(b)), true, func(Damage) {}); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // FuzzParts builds a file with right sums around parts of any content, to get
@@ -83,11 +101,12 @@ func FuzzParts(f *testing.F) {
 		}
 		f.Add(bytes.TrimRight(h, "\x00"), b[foot.headerEnd:foot.hashes], b[foot.hashes:foot.hashes+8*foot.hashCount], entries, int64(0))
 	}
+	_, lender := slotted(f)
 	f.Fuzz(func(t *testing.T, head, chunks, hashes, entries []byte, skew int64) {
 		if len(head)+len(chunks)+len(hashes)+len(entries) > 1<<20 {
 			t.Skip("large")
 		}
-		exercise(t, assemble(head, chunks, hashes, entries, skew))
+		exercise(t, assemble(head, chunks, hashes, entries, skew), opener(lender))
 	})
 }
 
@@ -142,9 +161,10 @@ func FuzzEntries(f *testing.F) {
 		}
 		f.Add(all, uint8(k), int64(grains*Grain), k%2 == 0)
 	}
+	borrower, lender := slotted(f)
 	f.Fuzz(func(t *testing.T, entries []byte, newest uint8, size int64, base bool) {
 		h := header(int(newest), size, base)
-		h.FormatVersion, h.Covers = Version, [2]int{0, int(newest)}
+		h.FormatVersion, h.Covers, h.Files = Version, [2]int{0, int(newest)}, open(t, borrower).header.Files
 		head, err := h.encode()
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +176,7 @@ func FuzzEntries(f *testing.F) {
 				used += parsed.Grains()
 			}
 		}
-		exercise(t, assemble(head, chunks, hashes[:8*min(used, grains)], entries, 0))
+		exercise(t, assemble(head, chunks, hashes[:8*min(used, grains)], entries, 0), opener(lender))
 	})
 }
 

@@ -41,7 +41,7 @@ type Header struct {
 	Disks         []string  `json:"disks"`  // all disks of the point
 	HashKey       string    `json:"hash_key"`
 	WrappedKeys   []string  `json:"wrapped_keys,omitempty"` // reserved for encryption: must be empty
-	Files         []string  `json:"files,omitempty"`        // reserved for shared chunks: must be empty
+	Files         []Slot    `json:"files,omitempty"`        // that hold chunks of this one; Entry.Slot counts them from 1
 	Time          time.Time `json:"time"`                   // of the checkpoint, UTC
 	Version       string    `json:"vbk_version"`
 }
@@ -63,8 +63,8 @@ func (h Header) check() error {
 	if len(h.WrappedKeys) > 0 {
 		return errors.New("file is encrypted, which this version cannot read")
 	}
-	if len(h.Files) > 0 {
-		return errors.New("file shares chunks with other files, which this version cannot read")
+	if err := checkSlots(h.Files); err != nil {
+		return err
 	}
 	_, err := ParseKey(h.HashKey)
 	return err

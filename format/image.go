@@ -98,6 +98,9 @@ func (m *Image) flatten() []Extent {
 // Size is the virtual size of the disk at the newest point, in bytes.
 func (m *Image) Size() int64 { return m.size }
 
+// Layers are the files of the image, oldest first. They must not be changed.
+func (m *Image) Layers() []Layer { return m.layers }
+
 // find returns the index of the extent that holds offset.
 func (m *Image) find(offset int64) int {
 	return sort.Search(len(m.flat), func(i int) bool { return m.flat[i].End() > offset })

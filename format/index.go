@@ -54,6 +54,7 @@ type index struct {
 type indexReader struct {
 	header Header
 	footer footer
+	slots  []slotFile
 	index  index
 
 	generation uint32 // of the last good entry
@@ -71,8 +72,8 @@ const maxReserve = 1 << 20
 
 // readIndex reads all pages. It fails only if they cannot be read; what is wrong
 // with them is damage.
-func readIndex(r io.ReaderAt, h Header, f footer) (index, error) {
-	x := &indexReader{header: h, footer: f, generation: uint32(h.Covers[0])}
+func readIndex(r io.ReaderAt, h Header, f footer, slots []slotFile) (index, error) {
+	x := &indexReader{header: h, footer: f, slots: slots, generation: uint32(h.Covers[0])}
 	x.index.entries = make([]Entry, 0, min(f.entries, maxReserve))
 	const batch = 16
 	buf := make([]byte, min(f.indexSize, batch*pageSize))
@@ -142,7 +143,7 @@ func (x *indexReader) parse(b []byte, number int64) error {
 
 // add appends an entry if it follows the one before.
 func (x *indexReader) add(e Entry) error {
-	if err := e.fits(x.header, x.footer); err != nil {
+	if err := e.fits(x.header, x.footer, x.slots); err != nil {
 		return err
 	}
 	if e.Generation < x.generation || e.Generation == x.generation && e.Offset < x.end {

@@ -210,18 +210,18 @@ func TestClosedWriter(t *testing.T) {
 
 func TestRefusedHeaders(t *testing.T) {
 	for name, change := range map[string]func(*Header, *Options){
-		"not in 0 to":         func(h *Header, o *Options) { h.Size = -1 },
-		"virtual size":        func(h *Header, o *Options) { h.Size = maxSize + 1 },
-		"covers":              func(h *Header, o *Options) { h.Covers = [2]int{2, 1} },
-		"expected up to":      func(h *Header, o *Options) { h.Covers = [2]int{0, 7} },
-		"hash key has":        func(h *Header, o *Options) { h.HashKey = "00" },
-		"invalid byte":        func(h *Header, o *Options) { h.HashKey = strings.Repeat("x", 64) },
-		"encrypted":           func(h *Header, o *Options) { h.WrappedKeys = []string{"k"} },
-		"shares chunks":       func(h *Header, o *Options) { h.Files = []string{"f"} },
-		"unknown codec 2":     func(h *Header, o *Options) { o.Codec = 2 },
-		"zstd level 20":       func(h *Header, o *Options) { o.Level = 20 },
-		"header has":          func(h *Header, o *Options) { h.Source = strings.Repeat("x", maxHeader) },
-		"covers sequences -1": func(h *Header, o *Options) { h.Sequence = -1 },
+		"not in 0 to":                func(h *Header, o *Options) { h.Size = -1 },
+		"virtual size":               func(h *Header, o *Options) { h.Size = maxSize + 1 },
+		"covers":                     func(h *Header, o *Options) { h.Covers = [2]int{2, 1} },
+		"expected up to":             func(h *Header, o *Options) { h.Covers = [2]int{0, 7} },
+		"hash key has":               func(h *Header, o *Options) { h.HashKey = "00" },
+		"invalid byte":               func(h *Header, o *Options) { h.HashKey = strings.Repeat("x", 64) },
+		"encrypted":                  func(h *Header, o *Options) { h.WrappedKeys = []string{"k"} },
+		"which is impossible":        func(h *Header, o *Options) { h.Files = []Slot{{Name: "f"}} },
+		"a v3 file has no codec lz4": func(h *Header, o *Options) { o.Codec = 2 },
+		"zstd level 20":              func(h *Header, o *Options) { o.Level = 20 },
+		"header has":                 func(h *Header, o *Options) { h.Source = strings.Repeat("x", maxHeader) },
+		"covers sequences -1":        func(h *Header, o *Options) { h.Sequence = -1 },
 	} {
 		h, o := header(1, MaxChunk, true), Options{}
 		change(&h, &o)
@@ -317,13 +317,13 @@ func TestCompressionHasToPay(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for _, c := range []Codec{None, Zstd} {
+	for _, c := range []Codec{None, Zstd, LZ4} {
 		if found, err := ParseCodec(c.String()); found != c || err != nil {
 			t.Errorf("%v: found %v, %v", c, found, err)
 		}
 	}
-	if _, err := ParseCodec("lz4"); err == nil {
-		t.Error("lz4 is no codec of v3")
+	if _, err := ParseCodec("gzip"); err == nil {
+		t.Error("gzip is no codec")
 	}
 	k, err := ParseKey(testKey)
 	if err != nil || k.String() != testKey || k != open(t, smallFile(t)).Key() {
