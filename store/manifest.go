@@ -102,8 +102,10 @@ func (m Manifest) validate() error {
 		return errors.New("hash key is not 64 hex digits")
 	case m.Deleted && len(m.Points) > 0:
 		return fmt.Errorf("deleted, but lists %d points", len(m.Points))
+	case m.Stream != V3 && m.Stream != VirtNBDBackup && m.Stream != Raw:
+		return fmt.Errorf("its files are of stream %q, which vbk %s wrote and this version does not know", m.Stream, m.Version)
 	}
-	seen := census{points: map[int]Point{}, names: map[string]bool{}, attempts: map[string]bool{}}
+	seen := census{stream: m.Stream, points: map[int]Point{}, names: map[string]use{}, attempts: map[string]bool{}}
 	for i, p := range m.Points {
 		if i > 0 && p.Sequence <= m.Points[i-1].Sequence {
 			return fmt.Errorf("point %d follows point %d", p.Sequence, m.Points[i-1].Sequence)
@@ -117,32 +119,29 @@ func (m Manifest) validate() error {
 
 // census is what the points seen so far have used up.
 type census struct {
+	stream   Stream
 	points   map[int]Point
-	names    map[string]bool
+	names    map[string]use
 	attempts map[string]bool
 	bytes    int64
 }
 
+// use is what a manifest names a file for.
+type use int
+
+const (
+	content use = 1 << iota // of a disk, or another file of a point
+	shared                  // it holds chunks of other files
+	extra                   // it is no file of a disk
+)
+
 func (c *census) add(p Point) error {
-	switch {
-	case p.Sequence < 0:
-		return errors.New("negative sequence")
-	case !IsID(p.Attempt):
-		return fmt.Errorf("attempt %q is not 8 hex digits", p.Attempt)
-	case c.attempts[p.Attempt]:
-		return fmt.Errorf("attempt %s is used twice", p.Attempt)
-	case p.Kind != Full && p.Kind != Increment:
-		return fmt.Errorf("unknown kind %q", p.Kind)
-	case p.Kind == Full && p.Parent != -1:
-		return fmt.Errorf("a full with parent %d", p.Parent)
-	}
-	parent, ok := c.points[p.Parent]
-	if p.Kind == Increment && !ok {
-		return fmt.Errorf("parent %d is not listed before it", p.Parent)
+	if err := c.place(p); err != nil {
+		return err
 	}
 	targets := map[string]bool{}
 	for _, d := range p.Disks {
-		if err := c.addDisk(d, parent); err != nil {
+		if err := c.addDisk(d, c.points[p.Parent]); err != nil {
 			return fmt.Errorf("disk %q: %w", d.Target, err)
 		}
 		if targets[d.Target] {
@@ -154,11 +153,35 @@ func (c *census) add(p Point) error {
 		if !hash128Shape.MatchString(f.Hash) {
 			return fmt.Errorf("file %q: hash is not 32 hex digits", f.Name)
 		}
-		if err := c.addFile(f.Name, f.Size); err != nil {
+		if err := c.addFile(f.Name, content|extra, f.Size); err != nil {
 			return err
 		}
 	}
 	c.points[p.Sequence], c.attempts[p.Attempt] = p, true
+	return nil
+}
+
+// place says what is wrong with a point's identity and its place in the chain.
+func (c *census) place(p Point) error {
+	parent, ok := c.points[p.Parent]
+	switch {
+	case p.Sequence < 0:
+		return errors.New("negative sequence")
+	case !IsID(p.Attempt):
+		return fmt.Errorf("attempt %q is not 8 hex digits", p.Attempt)
+	case c.attempts[p.Attempt]:
+		return fmt.Errorf("attempt %s is used twice", p.Attempt)
+	case p.Kind != Full && p.Kind != Increment && p.Kind != Resync:
+		return fmt.Errorf("unknown kind %q", p.Kind)
+	case p.Kind == Full && p.Parent != -1:
+		return fmt.Errorf("a full with parent %d", p.Parent)
+	case p.Kind != Full && !ok:
+		return fmt.Errorf("parent %d is not listed before it", p.Parent)
+	case parent.Leaf:
+		return fmt.Errorf("builds on point %d, on which nothing may be built", p.Parent)
+	case p.Merged < 0 || p.Merged > p.Sequence:
+		return fmt.Errorf("has taken in %d points, and there can be %d", p.Merged, p.Sequence)
+	}
 	return nil
 }
 
@@ -170,23 +193,44 @@ func (c *census) addDisk(d PointDisk, parent Point) error {
 		return errors.New("negative size")
 	case d.FooterHash != "" && !hash64Shape.MatchString(d.FooterHash):
 		return errors.New("footer hash is not 16 hex digits")
+	case d.RawImage && (c.stream == V3 || !d.Base || d.FileSize != d.Size):
+		return errors.New("a raw image that is not the whole disk, or lies in a chain of v3 files")
+	case !d.RawImage && c.stream == Raw:
+		return errors.New("no raw image, in a chain of raw images")
+	case len(d.Shares) > 0 && c.stream != V3:
+		return errors.New("shares chunks, which only v3 files do")
+	case len(d.Shares) > math.MaxUint16:
+		return fmt.Errorf("shares chunks of %d files, at most %d are possible", len(d.Shares), math.MaxUint16)
 	}
 	if _, ok := parent.Disk(d.Target); !d.Base && !ok {
 		return errors.New("needs its parent, which does not hold this disk")
 	}
-	return c.addFile(d.File, d.FileSize)
+	slots := map[string]bool{d.File: true}
+	for _, name := range d.Shares {
+		if slots[name] {
+			return fmt.Errorf("shares chunks of %s twice, or of itself", name)
+		}
+		slots[name] = true
+		if err := c.addFile(name, shared, 0); err != nil {
+			return err
+		}
+	}
+	return c.addFile(d.File, content, d.FileSize)
 }
 
-func (c *census) addFile(name string, size int64) error {
+// addFile notes what a file is named for. It is content once; others may share
+// its chunks if it is a disk's.
+func (c *census) addFile(name string, as use, size int64) error {
+	before := c.names[name]
 	switch {
 	case !IsPlainFileName(name):
 		return fmt.Errorf("%q is not a plain file name", name)
-	case c.names[name]:
+	case before&as&content != 0, (before|as)&(shared|extra) == shared|extra:
 		return fmt.Errorf("file %s is named twice", name)
 	case size < 0 || size > math.MaxInt64-c.bytes:
 		return fmt.Errorf("file %s: size %d is out of range", name, size)
 	}
-	c.names[name] = true
+	c.names[name] = before | as
 	c.bytes += size
 	return nil
 }

@@ -36,6 +36,53 @@ func manifest() store.Manifest {
 	}
 }
 
+// merged is a chain of which the first three points have become one that shares
+// chunks with their files, one of which another point still has for its own.
+func merged() store.Manifest {
+	m := manifest()
+	m.Points[1].Kind = store.Resync
+	m.Points = append(m.Points, store.Point{
+		Sequence: 4, Attempt: "0badcafe", Kind: store.Full, Parent: -1, Merged: 3, Start: m.Written, End: m.Written,
+		Protected: &store.Protection{Until: m.Written, By: "root@backup1", Why: "before the upgrade"},
+		Disks: []store.PointDisk{
+			{Target: "vda", File: "vda.base.4.0badcafe.v3", Base: true, Size: 1 << 30, Shares: []string{"vda.base.0.5d21ab90.v3", "vda.inc.3.00000003.v3"}},
+			{Target: "vdb", File: "vdb.base.4.0badcafe.v3", Base: true, Size: 1 << 30, Shares: []string{"vda.inc.3.00000003.v3"}},
+		},
+	})
+	return m
+}
+
+// imported is a chain of virtnbdbackup: a full with a raw image, a difference, and
+// an increment beside it.
+func imported() store.Manifest {
+	m := manifest()
+	m.Stream, m.HashKey = store.VirtNBDBackup, ""
+	made := m.Written
+	m.Points = []store.Point{{
+		Attempt: "00000001", Kind: store.Full, Parent: -1, Start: made, End: made, Checkpoint: "virtnbdbackup.0", Created: made,
+		Disks: []store.PointDisk{
+			{Target: "vda", File: "vda.full.data", Base: true, Size: 1 << 30, FileSize: 512},
+			{Target: "vdb", File: "vdb.copy.data", Base: true, Size: 4096, FileSize: 4096, RawImage: true},
+		},
+		Files: []store.File{{Name: "vda.full.data.chksum", Size: 9, Hash: strings.Repeat("ab", 16)}},
+	}, {
+		Sequence: 1, Attempt: "00000002", Kind: store.Increment, Parent: 0, Start: made, End: made, Leaf: true,
+		Disks: []store.PointDisk{{Target: "vda", File: "vda.diff.1795383743.data", Size: 1 << 30}},
+	}, {
+		Sequence: 2, Attempt: "00000003", Kind: store.Increment, Parent: 0, Start: made, End: made,
+		Checkpoint: "virtnbdbackup.1", Created: made, Distrusted: "it may lack zeroes",
+		Disks: []store.PointDisk{{Target: "vda", File: "vda.inc.virtnbdbackup.1.data", Size: 1 << 30}},
+	}}
+	return m
+}
+
+func raw() store.Manifest {
+	m := manifest()
+	m.Stream, m.HashKey, m.Points = store.Raw, "", m.Points[:1]
+	m.Points[0].Disks = []store.PointDisk{{Target: "vda", File: "vda.raw", Base: true, Size: 4096, FileSize: 4096, RawImage: true}}
+	return m
+}
+
 func encode(t testing.TB, m store.Manifest) []byte {
 	t.Helper()
 	data, err := m.Encode()
@@ -54,15 +101,16 @@ func body(t testing.TB, m store.Manifest) string {
 }
 
 func TestManifestRoundTrip(t *testing.T) {
-	want := manifest()
-	data := encode(t, want)
-	got, err := store.DecodeManifest(data)
-	if err != nil {
-		t.Fatal(err)
+	for _, want := range []store.Manifest{manifest(), merged(), imported(), raw()} {
+		got, err := store.DecodeManifest(encode(t, want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
+	data := encode(t, manifest())
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 	if last := lines[len(lines)-1]; len(last) != 37 || !strings.HasPrefix(last, "xxh3:") {
 		t.Errorf("last line is %q", last)
@@ -139,6 +187,26 @@ func TestManifestRefuses(t *testing.T) {
 		"file hash":           func(m *store.Manifest) { first(m).Files[0].Hash = "" },
 		"negative size":       func(m *store.Manifest) { first(m).Disks[0].Size = -1 },
 		"negative file":       func(m *store.Manifest) { first(m).Disks[0].FileSize = -1 },
+		"stream":              func(m *store.Manifest) { m.Stream = "v4" },
+		"resync alone":        func(m *store.Manifest) { second(m).Kind, second(m).Parent = store.Resync, -1 },
+		"on a leaf":           func(m *store.Manifest) { first(m).Leaf = true },
+		"takes in too many":   func(m *store.Manifest) { second(m).Merged = 2 },
+		"takes in few":        func(m *store.Manifest) { second(m).Merged = -1 },
+		"shares itself":       func(m *store.Manifest) { first(m).Disks[0].Shares = []string{first(m).Disks[0].File} },
+		"shares twice":        func(m *store.Manifest) { first(m).Disks[0].Shares = []string{"a.v3", "a.v3"} },
+		"shares a path":       func(m *store.Manifest) { first(m).Disks[0].Shares = []string{"../a.v3"} },
+		"shares the XML":      func(m *store.Manifest) { second(m).Disks[0].Shares = []string{first(m).Files[0].Name} },
+		"shares, then XML":    func(m *store.Manifest) { first(m).Disks[0].Shares = []string{first(m).Files[0].Name} },
+		"shares too many":     func(m *store.Manifest) { first(m).Disks[0].Shares = make([]string, 1<<16) },
+		"shares in a stream":  func(m *store.Manifest) { m.Stream, first(m).Disks[0].Shares = store.VirtNBDBackup, []string{"a.v3"} },
+		"raw image in v3":     func(m *store.Manifest) { d := &first(m).Disks[0]; d.RawImage, d.FileSize = true, d.Size },
+		"raw image short":     func(m *store.Manifest) { m.Stream, first(m).Disks[0].RawImage = store.VirtNBDBackup, true },
+		"raw chain, none raw": func(m *store.Manifest) { m.Stream = store.Raw },
+		"raw image on another": func(m *store.Manifest) {
+			m.Stream = store.VirtNBDBackup
+			d := &second(m).Disks[0]
+			d.RawImage, d.FileSize = true, d.Size
+		},
 		"sizes overflow": func(m *store.Manifest) {
 			first(m).Disks[0].FileSize = math.MaxInt64
 			second(m).Disks[0].FileSize = 1
@@ -161,8 +229,35 @@ func TestManifestRefuses(t *testing.T) {
 	}
 }
 
+// TestUnknownStream: what a later version wrote is refused, with its name.
+func TestUnknownStream(t *testing.T) {
+	text := strings.Replace(body(t, imported()), `"stream": "virtnbdbackup"`, `"stream": "v4"`, 1)
+	_, err := store.DecodeManifest(seal(strings.Replace(text, `"vbk_version": "test"
+}`, `"vbk_version": "9.1"
+}`, 1)))
+	if err == nil || !strings.Contains(err.Error(), `stream "v4", which vbk 9.1 wrote and this version does not know`) {
+		t.Error(err)
+	}
+}
+
+// TestHead: nothing is built on a difference, also where it is the newest point.
+func TestHead(t *testing.T) {
+	c := store.Chain{Manifest: imported()}
+	for points, want := range map[int]string{3: "virtnbdbackup.1", 2: "virtnbdbackup.0", 1: "virtnbdbackup.0"} {
+		c.Manifest.Points = c.Manifest.Points[:points]
+		if head, ok := c.Head(); !ok || head.Checkpoint != want || c.Manifest.Next() != points {
+			t.Errorf("of %d points the head is %s, %t, the next %d", points, head.Checkpoint, ok, c.Manifest.Next())
+		}
+	}
+	if _, ok := (store.Chain{}).Head(); ok || (store.Manifest{}).Next() != 0 {
+		t.Error("an empty chain has a head")
+	}
+}
+
 func FuzzDecodeManifest(f *testing.F) {
-	f.Add([]byte(body(f, manifest())))
+	for _, m := range []store.Manifest{manifest(), merged(), imported(), raw()} {
+		f.Add([]byte(body(f, m)))
+	}
 	f.Add([]byte("{}\n"))
 	f.Add([]byte("{\"points\": [{}]}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -180,9 +275,14 @@ func FuzzDecodeManifest(f *testing.F) {
 				t.Errorf("point %+v", p)
 			}
 			for _, d := range p.Disks {
-				if strings.ContainsAny(d.File, "/\x00") || strings.HasPrefix(d.File, ".") {
-					t.Errorf("file name %q", d.File)
+				for _, name := range append(d.Shares, d.File) {
+					if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
+						t.Errorf("file name %q", name)
+					}
 				}
+			}
+			if head, ok := (store.Chain{Manifest: again}).Head(); ok && head.Leaf {
+				t.Errorf("the head is the leaf %d", head.Sequence)
 			}
 		}
 	})

@@ -17,6 +17,7 @@ var (
 	folderShape     = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*-[0-9a-f]{8}$`)
 	chainShape      = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}$`)
 	checkpointShape = regexp.MustCompile(`^vbk-([0-9a-f]{8})-([0-9]{8}T[0-9]{6}Z-[0-9a-f]{4})-([0-9a-f]{8})\.(0|[1-9][0-9]{0,8})$`)
+	streamShape     = regexp.MustCompile(`^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*\.(?:full|inc|copy)\.(vbk-[0-9a-f]{8}-[^/]+)\.data(?:\.chksum)?|vmconfig\.(vbk-[0-9a-f]{8}-[^/]+)\.xml)$`)
 	dataShape       = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*\.(?:base|inc)\.(0|[1-9][0-9]{0,8})\.([0-9a-f]{8})\.v3$`)
 	extraShape      = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})\.([0-9a-f]{8})\.[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	manifestShape   = regexp.MustCompile(`^chain\.([0-9]{6,9})\.json$`)
@@ -94,10 +95,41 @@ func ExtraFileName(sequence int, attempt, what string) string {
 	return fmt.Sprintf("%d.%s.%s", sequence, attempt, plain(what))
 }
 
+// StreamFileName is the name of a disk's file in a chain of another stream than
+// v3, "vda.inc.CHECKPOINT.data". virtnbdrestore takes all files that begin with
+// the target and end in .data, and wants "full" or "copy" in the name of the
+// first. checkpoint is a CheckpointName, so that no two attempts share a name.
+func StreamFileName(target, kind, checkpoint string) string {
+	return fmt.Sprintf("%s.%s.%s.data", plain(target), kind, checkpoint)
+}
+
+// ChecksumFileName is the name of the Adler-32 of a file of StreamFileName.
+func ChecksumFileName(file string) string { return file + ".chksum" }
+
+// ConfigFileName is the name of the domain's XML in a chain of another stream
+// than v3, where virtnbdrestore looks for it.
+func ConfigFileName(checkpoint string) string { return "vmconfig." + checkpoint + ".xml" }
+
+// DomainXML names the file with the domain's XML of a point; "" if it has none.
+func (p Point) DomainXML() string {
+	for _, f := range p.Files {
+		if f.Name == ExtraFileName(p.Sequence, p.Attempt, "domain.xml") ||
+			strings.HasPrefix(f.Name, "vmconfig.") && strings.HasSuffix(f.Name, ".xml") {
+			return f.Name
+		}
+	}
+	return ""
+}
+
 // ParseFileName returns the sequence and the attempt in a name of
-// DataFileName or ExtraFileName; ok is false for any other name, which is
-// then not a file of ours.
+// DataFileName, StreamFileName, ChecksumFileName, ConfigFileName or
+// ExtraFileName; ok is false for any other name, which is then not a file of
+// ours.
 func ParseFileName(name string) (sequence int, attempt string, ok bool) {
+	if m := streamShape.FindStringSubmatch(name); m != nil {
+		_, _, attempt, sequence, ok = ParseCheckpoint(m[1] + m[2])
+		return sequence, attempt, ok
+	}
 	m := dataShape.FindStringSubmatch(name)
 	if m == nil {
 		m = extraShape.FindStringSubmatch(name)

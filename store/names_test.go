@@ -72,9 +72,13 @@ func TestFileNames(t *testing.T) {
 		target := rapid.String().Draw(t, "target")
 		sequence := rapid.IntRange(0, 999_999_999).Draw(t, "sequence")
 		base := rapid.Bool().Draw(t, "base")
+		checkpoint := store.CheckpointName("0a1b2c3d", "20261122T013000Z-9f3c", "77e0c2f4", sequence)
 		for _, name := range []string{
 			store.DataFileName(target, base, sequence, "77e0c2f4"),
 			store.ExtraFileName(sequence, "77e0c2f4", "x"+target),
+			store.StreamFileName(target, "full", checkpoint),
+			store.ChecksumFileName(store.StreamFileName(target, "inc", checkpoint)),
+			store.ConfigFileName(checkpoint),
 		} {
 			got, attempt, ok := store.ParseFileName(name)
 			if !ok || got != sequence || attempt != "77e0c2f4" || !store.IsPlainFileName(name) {
@@ -92,6 +96,8 @@ func TestFileNames(t *testing.T) {
 		t.Error(got)
 	}
 	for _, foreign := range []string{"", "notes.txt", "vda.full.data", "chain.000001.json", "lock", "vda.inc.01.77e0c2f4.v3",
+		"vda.inc.virtnbdbackup.1.data", "vda.inc.virtnbdbackup.1.data.chksum", "vmconfig.virtnbdbackup.1.xml", "vda.full.vbk-0a1b2c3d-x.data",
+		"vda.diff.vbk-0a1b2c3d-20261122T013000Z-9f3c-77e0c2f4.1.data", "vda.inc.vbk-0a1b2c3d-20261122T013000Z-9f3c-77e0c2f4.1.data.partial",
 		"vda.inc.1.77e0c2f4.v3~", "vda.base.0.5d21ab90.v3\n", "../vda.inc.1.77e0c2f4.v3", "1.77e0c2f4./etc"} {
 		if _, _, ok := store.ParseFileName(foreign); ok {
 			t.Errorf("ParseFileName(%q) is ours", foreign)

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -57,12 +58,15 @@ func (c Chain) Sound(sequence int) bool {
 	return true
 }
 
-// Head is the newest point of the chain; false if the chain is empty.
+// Head is the newest point of the chain on which something may be built; false
+// if there is none.
 func (c Chain) Head() (Point, bool) {
-	if len(c.Manifest.Points) == 0 {
-		return Point{}, false
+	for _, p := range slices.Backward(c.Manifest.Points) {
+		if !p.Leaf {
+			return p, true
+		}
 	}
-	return c.Manifest.Points[len(c.Manifest.Points)-1], true
+	return Point{}, false
 }
 
 // Manifest lists the points of a chain. The file chain.NNNNNN.json with the
@@ -84,6 +88,14 @@ type Manifest struct {
 	Points        []Point         `json:"points"`              // by sequence, rising
 	Written       time.Time       `json:"written"`
 	Version       string          `json:"vbk_version"`
+}
+
+// Next is the sequence that the next point will have: one more than the newest.
+func (m Manifest) Next() int {
+	if n := len(m.Points); n > 0 {
+		return m.Points[n-1].Sequence + 1
+	}
+	return 0
 }
 
 // Stream is the version of the files of a chain.
@@ -131,6 +143,7 @@ type Point struct {
 	Merged     int         `json:"merged,omitempty"`            // older points that it has taken in
 	Protected  *Protection `json:"protected,omitempty"`         // nothing deletes or merges the point away
 	Created    time.Time   `json:"checkpoint_created,omitzero"` // creationTime of an adopted Checkpoint, whose name does not prove whose it is
+	Leaf       bool        `json:"leaf,omitempty"`              // nothing is built on the point: it is a difference of virtnbdbackup
 	Distrusted string      `json:"distrusted,omitempty"`        // why no increment is built on this point, though its checkpoint is there
 	Digest     string      `json:"config_digest,omitempty"`
 	Version    string      `json:"vbk_version"`
@@ -146,11 +159,12 @@ func (p Point) Disk(target string) (PointDisk, bool) {
 	return PointDisk{}, false
 }
 
-// Stored is the sum of the bytes that the point's files occupy.
+// Stored is the sum of the bytes that the point's files occupy, the chunks that
+// these have in other files included.
 func (p Point) Stored() int64 {
 	var n int64
 	for _, d := range p.Disks {
-		n += d.FileSize
+		n += max(d.FileSize, d.Stored)
 	}
 	for _, f := range p.Files {
 		n += f.Size

@@ -153,8 +153,15 @@ func (c *checker) chain(folder, name string) (err error) {
 		_, manifest := store.ParseManifestName(e.Name)
 		_, _, ours := store.ParseFileName(e.Name)
 		if !manifest && !ours && !isTemporary(e.Name) && !v.named[e.Name] {
-			c.note(name, e.Name, "vbk did not make this")
+			what := "vbk did not make this"
+			if strings.HasPrefix(e.Name, setAside) {
+				what = "left out when the manifest was rebuilt: move it elsewhere, or delete it"
+			}
+			c.note(name, e.Name, "%s", what)
 			continue
+		}
+		if !manifest && !ours && v.named[e.Name] {
+			continue // adopted: its mode is that of its other name
 		}
 		c.mode(name, e.Name, e)
 	}
@@ -163,7 +170,34 @@ func (c *checker) chain(folder, name string) (err error) {
 			return err
 		}
 	}
+	for file := range retiredFiles(v.manifest) {
+		if err := c.retired(r, file); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// retired checks a file in which others have chunks. What they name in it, and
+// that it is there, is checked with them; the rest keeps no point from being
+// restored.
+func (c *checker) retired(r *Reader, file string) error {
+	src, err := openSource(c.s.fsys, r.dir, file)
+	if err != nil {
+		return c.ctx.Err() // reported with them
+	}
+	defer src.Close()
+	return format.CheckRetired(c.ctx, src, src.Size(), c.readData, func(damage format.Damage) {
+		c.note(r.chain.Name, file, "%s", damage)
+	})
+}
+
+func names(files []format.Slot) []string {
+	var all []string
+	for _, f := range files {
+		all = append(all, f.Name)
+	}
+	return all
 }
 
 // open waits for a run that removes leftovers of a living chain: what was not
@@ -238,25 +272,24 @@ func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.Point
 		return nil
 	}
 	defer src.Close()
-	file, err := format.Open(src, src.Size())
+	if m.Stream != store.V3 {
+		return c.stream(r, p, d, src, report)
+	}
+	var open sources
+	defer open.Close()
+	file, err := open.open(c.s.fsys, r.dir, d.File)
 	if err != nil {
 		report(err.Error())
 		return c.ctx.Err()
 	}
 	h, sum := file.Header(), file.Summary()
-	for _, x := range []struct {
-		what       string
-		have, want any
-	}{
+	compare([]fact{
 		{"store", h.StoreID, m.StoreID}, {"chain", h.Chain, m.Chain}, {"UUID", h.UUID, m.UUID},
 		{"hash key", h.HashKey, m.HashKey}, {"sequence", h.Sequence, p.Sequence}, {"attempt", h.Attempt, p.Attempt},
 		{"disk", h.Disk, d.Target}, {"base", h.Base, d.Base}, {"virtual size", h.Size, d.Size},
 		{"bytes of data", sum.Data, d.Data}, {"stored bytes", sum.Stored, d.Stored},
 		{"footer hash", fmt.Sprintf("%016x", sum.FooterHash), d.FooterHash},
-	} {
-		if x.have != x.want {
-			report(fmt.Sprintf("%s is %v, the manifest says %v", x.what, x.have, x.want))
-		}
-	}
+		{"list of files with its chunks", fmt.Sprint(names(h.Files)), fmt.Sprint(d.Shares)},
+	}, report)
 	return file.Check(c.ctx, c.readData, func(damage format.Damage) { report(damage.String()) })
 }

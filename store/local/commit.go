@@ -28,6 +28,8 @@ type File struct {
 	key  string
 	size int64
 	err  error
+
+	shared map[string]Handle // files of the chain that this one shares ranges with
 }
 
 // Create makes a file in a chain's folder, which is made if absent. The name
@@ -75,7 +77,58 @@ func (w *File) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Size is the number of bytes written.
+// WriteAt writes anywhere, one goroutine at a time; what is jumped over is a hole.
+// A file is written by Write or by WriteAt, not by both. After a failure the file
+// is lost.
+func (w *File) WriteAt(p []byte, offset int64) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.h.WriteAt(p, offset)
+	w.size = max(w.size, offset+int64(n))
+	if err != nil {
+		w.err = fmt.Errorf("write %s: %w", w.key, err)
+	}
+	return n, w.err
+}
+
+// Share appends a range of another file of the chain without moving its bytes,
+// where CanShare says that this can be done. Offset, length and what was written
+// so far are multiples of format.Align. After a failure the file is lost.
+func (w *File) Share(name string, offset, length int64) error {
+	if w.err == nil {
+		if err := w.share(name, offset, length); err != nil {
+			w.err = fmt.Errorf("share %d bytes at %d of %s: %w", length, offset, name, err)
+		}
+	}
+	return w.err
+}
+
+func (w *File) share(name string, offset, length int64) error {
+	src, ok := w.shared[name]
+	if !ok {
+		var err error
+		if src, err = w.f.s.fsys.Open(path.Join(w.f.name, path.Dir(w.key), name)); err != nil {
+			return err
+		}
+		if w.shared == nil {
+			w.shared = map[string]Handle{}
+		}
+		w.shared[name] = src
+	}
+	if err := w.h.CloneFrom(src, offset, length); err != nil {
+		return err
+	}
+	w.size += length
+	return nil
+}
+
+// CanShare says whether new files of a chain can share ranges with this one.
+func (f *Folder) CanShare(chain, name string) bool {
+	return f.s.fsys.Clones(path.Join(f.name, chain, name))
+}
+
+// Size is the number of bytes up to the last one written.
 func (w *File) Size() int64 { return w.size }
 
 // Close makes the content durable. If that, or a Write before, has failed, no
@@ -88,6 +141,9 @@ func (w *File) Close() error {
 		if err := w.h.Sync(); err != nil {
 			w.err = fmt.Errorf("sync %s: %w", w.key, err)
 		}
+	}
+	for _, src := range w.shared {
+		_ = src.Close() // it was only read
 	}
 	if err := w.h.Close(); err != nil && w.err == nil {
 		w.err = fmt.Errorf("close %s: %w", w.key, err)
@@ -129,15 +185,23 @@ func (f *Folder) Commit(ctx context.Context, m store.Manifest) error {
 }
 
 func (f *Folder) commit(ctx context.Context, m store.Manifest) error {
-	data, err := m.Encode()
-	if err != nil {
-		return err
-	}
 	v, err := f.s.view(f.name, m.Chain)
 	if err != nil {
 		return err
 	}
 	if err := f.accept(ctx, v, m); err != nil {
+		return err
+	}
+	if err := f.age(v, m); err != nil {
+		return err
+	}
+	return f.supersede(ctx, v, m)
+}
+
+// supersede makes m the newest manifest of the chain that v looked at.
+func (f *Folder) supersede(ctx context.Context, v *view, m store.Manifest) error {
+	data, err := m.Encode()
+	if err != nil {
 		return err
 	}
 	for _, dir := range []string{v.dir, f.name, "."} {

@@ -13,12 +13,18 @@
 //   - Folder holds the exclusive lock of one domain. Only it writes: files are
 //     created under names that are never used again, synced when they are
 //     closed, and become a point when Commit has linked the next manifest. It
-//     deletes only what no kept manifest names, and only files whose names say
-//     that vbk made them.
+//     deletes only what the newest manifest does not name, and only files whose
+//     names say that vbk made them. After points were merged, Trim also frees
+//     what nobody needs any more inside files that stay.
+//
+// Adopt lists what another program wrote, by hard links; Rebuild makes a manifest
+// that was lost of the headers of its chain's files, and sets aside what is of no
+// point.
 //
 // The lock is flock(2), so that the kernel frees it when its holder dies. The
 // lock file is a log of records, each with its sum; what a dead run has begun
-// stays there until a later run has dealt with it.
+// stays there until a later run has dealt with it. Who finds it commits the newest
+// manifests once more before anything else.
 //
 // OpenPath makes a Store of what was copied away: a store, or the folder of one
 // domain or one chain without the store around it.

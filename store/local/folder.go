@@ -76,7 +76,7 @@ func (f *Folder) take(ctx context.Context, rec store.Attempt) error {
 	}
 	f.previous = last.pending()
 	if f.previous != nil {
-		if err := f.settle(); err != nil {
+		if err := f.settle(ctx); err != nil {
 			return err
 		}
 	}
@@ -103,21 +103,34 @@ func (f *Folder) exclude(ctx context.Context) error {
 }
 
 // settle makes durable what a dead run had only made visible, because what
-// follows relies on it. It is no proof where a sync had failed before, see
-// docs/format.md, "Commit": Linux reports that once and then forgets it.
-func (f *Folder) settle() error {
-	entries, err := f.s.fsys.List(f.name)
+// follows relies on it: each chain gets its newest manifest again under the next
+// number. A fsync alone would prove nothing where one had failed before, because
+// Linux reports that once; a file that is new is written anew. It also keeps the
+// dead run, should it wake up, from the number that it was about to take.
+func (f *Folder) settle(ctx context.Context) error {
+	chains, err := f.s.chainNames(f.name)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.Mode.IsDir() && store.IsChainName(e.Name) {
-			if err := syncFolder(f.s.fsys, path.Join(f.name, e.Name)); err != nil {
-				return err
-			}
+	for _, name := range chains {
+		if err := f.settleChain(ctx, name); err != nil {
+			return fmt.Errorf("take over chain %s: %w", name, err)
 		}
 	}
 	return syncFolder(f.s.fsys, f.name)
+}
+
+func (f *Folder) settleChain(ctx context.Context, name string) error {
+	v, err := f.s.view(f.name, name)
+	if err != nil {
+		return err
+	}
+	if v.stuck || v.manifest.Number == 0 {
+		return syncFolder(f.s.fsys, v.dir)
+	}
+	m := v.manifest
+	m.Number++
+	return f.supersede(ctx, v, m)
 }
 
 // held says why the lock cannot be relied on any more.

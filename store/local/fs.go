@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"time"
+
+	"vbk/format"
 )
 
 // FS is the file system that a Store lives on. Names are relative to the
@@ -24,10 +27,25 @@ type FS interface {
 	Stat(name string) (Entry, error)
 	// Link gives a file a second name, which must not exist.
 	Link(old, new string) error
+	// LinkFrom gives a file of another FS of the same kind a second name here. It
+	// is no error if it has this name already; ErrOtherFileSystem if the two lie
+	// on different ones.
+	LinkFrom(from FS, old, new string) error
+	// Touch sets the modification time of a file.
+	Touch(name string, at time.Time) error
 	// Remove removes a file or an empty folder.
 	Remove(name string) error
+	// Clones says whether a new file beside this one can share ranges with it
+	// (reflink). It leaves nothing.
+	Clones(name string) bool
+	// Punch makes ranges of a file NUL and frees their space; its size stays. What
+	// is not synced may come back. A file with a second name, by which somebody
+	// may keep it as it is, stays so. errors.ErrUnsupported: the file system cannot.
+	Punch(name string, ranges []format.Range) error
 	// Free is the number of bytes that may still be written.
 	Free() (int64, error)
+	// Size is the number of bytes of the whole file system.
+	Size() (int64, error)
 	// Writable says why nothing can be written; it writes nothing.
 	Writable() error
 }
@@ -35,10 +53,13 @@ type FS interface {
 // Handle is an open file or folder of an FS.
 type Handle interface {
 	io.ReaderAt
-	io.Writer // at the end
+	io.Writer   // at the end
+	io.WriterAt // of a file made by Create; what is jumped over is a hole
 	Size() (int64, error)
 	Sync() error
 	Truncate() error // to nothing
+	// CloneFrom appends a range of another file of the FS without moving its bytes.
+	CloneFrom(src Handle, offset, length int64) error
 	// Lock takes flock(2) without waiting; ErrBusy if another handle has it.
 	// A shared lock that is held already is exchanged, not atomically.
 	Lock(exclusive bool) error
@@ -51,11 +72,16 @@ type Handle interface {
 type Entry struct {
 	Name string
 	Mode fs.FileMode
-	Size int64 // bytes; of files
+	Size int64     // bytes; of files
+	Time time.Time // of the last change; of files
 }
 
 // ErrBusy is what Handle.Lock returns when another handle holds the lock.
 var ErrBusy = errors.New("lock is held")
+
+// ErrOtherFileSystem is what FS.LinkFrom returns where files would have to be
+// copied.
+var ErrOtherFileSystem = errors.New("it lies on another file system")
 
 // syncFolder makes the names in a folder durable.
 func syncFolder(fsys FS, name string) error {

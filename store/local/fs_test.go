@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"vbk/store/local"
 	"vbk/store/storetest"
@@ -63,7 +64,10 @@ func TestFS(t *testing.T) {
 		if err := fsys.Remove("d"); err == nil {
 			t.Error("a folder that is not empty is removed")
 		}
-		want := []local.Entry{{Name: "g", Mode: 0o600, Size: 5}}
+		then := time.Unix(1795311000, 123456789)
+		check("touch", fsys.Touch("d/g", then), nil)
+		check("touch nothing", fsys.Touch("d/f", then), fs.ErrNotExist)
+		want := []local.Entry{{Name: "g", Mode: 0o600, Size: 5, Time: then}}
 		if got, err := fsys.List("d"); err != nil || !slices.Equal(got, want) {
 			t.Errorf("list: %v, %v", got, err)
 		}
@@ -71,7 +75,29 @@ func TestFS(t *testing.T) {
 			t.Errorf("stat: %+v, %v", e, err)
 		}
 		testAppend(t, fsys)
+		testWriteAt(t, fsys)
 	})
+}
+
+// testWriteAt writes in any order, and jumps over a hole.
+func testWriteAt(t *testing.T, fsys local.FS) {
+	h, err := fsys.Create("raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, late := h.WriteAt([]byte("end"), 7)
+	_, early := h.WriteAt([]byte("go"), 1)
+	if err := errors.Join(late, early, h.Sync(), h.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = fsys.Open("raw"); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	got := make([]byte, 11)
+	if n, _ := h.ReadAt(got, 0); string(got[:n]) != "\x00go\x00\x00\x00\x00end" {
+		t.Errorf("found %q", got[:n])
+	}
 }
 
 func testAppend(t *testing.T, fsys local.FS) {

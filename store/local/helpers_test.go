@@ -75,7 +75,7 @@ func (w *world) next(f *local.Folder, m store.Manifest, targets ...string) (stor
 		targets = []string{"vda"}
 	}
 	for _, target := range targets {
-		d, err := writeDisk(f, m, p, target)
+		d, err := writeDisk(f, m, p, target, targets)
 		if err != nil {
 			return m, err
 		}
@@ -95,7 +95,7 @@ func xmlOf(chain string, sequence int) []byte {
 	return fmt.Appendf(nil, "<domain>%s %d</domain>", chain, sequence)
 }
 
-func writeDisk(f *local.Folder, m store.Manifest, p store.Point, target string) (store.PointDisk, error) {
+func writeDisk(f *local.Folder, m store.Manifest, p store.Point, target string, all []string) (store.PointDisk, error) {
 	// A target named "+vdb" joins the chain here.
 	name := strings.TrimPrefix(target, "+")
 	base := p.Kind == store.Full || name != target
@@ -105,7 +105,7 @@ func writeDisk(f *local.Folder, m store.Manifest, p store.Point, target string) 
 	}
 	w, err := format.NewWriter(file, format.Header{
 		StoreID: m.StoreID, Chain: m.Chain, Sequence: p.Sequence, Attempt: p.Attempt, Domain: m.Domain, UUID: m.UUID,
-		Disk: name, Size: 1 << 20, Base: base, Disks: []string{name}, HashKey: m.HashKey, Time: start, Version: "test",
+		Disk: name, Size: 1 << 20, Base: base, Disks: strings.Fields(strings.ReplaceAll(strings.Join(all, " "), "+", "")), HashKey: m.HashKey, Time: start, Version: "test",
 	}, format.Options{})
 	var sum format.Summary
 	if err == nil {

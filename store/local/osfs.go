@@ -3,12 +3,16 @@ package local
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vbk/format"
 )
 
 // writeBehind is how many bytes of a file may wait in the page cache before
@@ -177,7 +181,7 @@ func statat(dir int, name string) (Entry, error) {
 	default:
 		mode |= fs.ModeIrregular
 	}
-	return Entry{Name: name, Mode: mode, Size: st.Size}, nil
+	return Entry{Name: name, Mode: mode, Size: st.Size, Time: time.Unix(st.Mtim.Unix())}, nil
 }
 
 func (o *osFS) Link(old, new string) error {
@@ -185,6 +189,39 @@ func (o *osFS) Link(old, new string) error {
 		return o.at("link", new, func(newDir int, newBase string) error {
 			return again(func() error { return unix.Linkat(oldDir, oldBase, newDir, newBase, 0) })
 		})
+	})
+}
+
+func (o *osFS) LinkFrom(from FS, old, new string) error {
+	other, ok := from.(*osFS)
+	if !ok {
+		return &fs.PathError{Op: "link", Path: old, Err: ErrOtherFileSystem}
+	}
+	return other.at("link", old, func(oldDir int, oldBase string) error {
+		return o.at("link", new, func(newDir int, newBase string) error {
+			err := again(func() error { return unix.Linkat(oldDir, oldBase, newDir, newBase, 0) })
+			switch {
+			case err == unix.EXDEV:
+				return ErrOtherFileSystem
+			case err == unix.EEXIST && sameFile(oldDir, oldBase, newDir, newBase):
+				return nil
+			}
+			return err
+		})
+	})
+}
+
+// sameFile says whether two names are of one file.
+func sameFile(dirA int, nameA string, dirB int, nameB string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstatat(dirA, nameA, &a, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		unix.Fstatat(dirB, nameB, &b, unix.AT_SYMLINK_NOFOLLOW) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
+func (o *osFS) Touch(name string, at time.Time) error {
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(at.UnixNano())}
+	return o.at("touch", name, func(dir int, base string) error {
+		return again(func() error { return unix.UtimesNanoAt(dir, base, times, unix.AT_SYMLINK_NOFOLLOW) })
 	})
 }
 
@@ -202,12 +239,69 @@ func (o *osFS) Remove(name string) error {
 	})
 }
 
+// Clones tries it with a file that never gets a name.
+func (o *osFS) Clones(name string) bool {
+	return o.at("clone", name, func(dir int, base string) error {
+		src, err := openat(dir, base, unix.O_RDONLY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(src)
+		dst, err := openat(dir, ".", unix.O_TMPFILE|unix.O_RDWR)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(dst)
+		return clone(dst, src, 0, 0, format.Align)
+	}) == nil
+}
+
+// clone is FICLONERANGE, see ioctl_ficlonerange(2).
+func clone(dst, src int, to, offset, length int64) error {
+	r := unix.FileCloneRange{Src_fd: int64(src), Src_offset: uint64(offset), Src_length: uint64(length), Dest_offset: uint64(to)}
+	return again(func() error { return unix.IoctlFileCloneRange(dst, &r) })
+}
+
+func (o *osFS) Punch(name string, ranges []format.Range) error {
+	return o.at("punch", name, func(dir int, base string) error {
+		fd, err := openat(dir, base, unix.O_WRONLY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || st.Nlink > 1 {
+			return err
+		}
+		for _, r := range ranges {
+			err := again(func() error {
+				return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.Offset, r.Length)
+			})
+			if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+				return errors.ErrUnsupported
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (o *osFS) Free() (int64, error) {
 	var st unix.Statfs_t
 	if err := again(func() error { return unix.Fstatfs(int(o.root.Fd()), &st) }); err != nil {
 		return 0, fmt.Errorf("statfs: %w", err)
 	}
 	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func (o *osFS) Size() (int64, error) {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(int(o.root.Fd()), &st) }); err != nil {
+		return 0, fmt.Errorf("statfs: %w", err)
+	}
+	return int64(st.Blocks) * st.Bsize, nil
 }
 
 func (o *osFS) Writable() error {
@@ -218,18 +312,28 @@ func (o *osFS) Writable() error {
 type osHandle struct {
 	*os.File
 	fsys   *osFS
-	length int64 // bytes written through this handle
+	length int64 // behind the last byte written through this handle
 	pushed int64 // of these, sent to the disk
 	landed int64 // of these, waited for
 }
 
 func (h *osHandle) Write(p []byte) (int, error) {
 	n, err := h.File.Write(p)
-	h.length += int64(n)
+	return n, h.wrote(h.length+int64(n), err)
+}
+
+func (h *osHandle) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := h.File.WriteAt(p, offset)
+	return n, h.wrote(max(h.length, offset+int64(n)), err)
+}
+
+// wrote notes how far the file reaches, and pushes what has gathered.
+func (h *osHandle) wrote(length int64, err error) error {
+	h.length = length
 	if err == nil && h.length-h.pushed >= writeBehind {
 		err = h.push()
 	}
-	return n, err
+	return err
 }
 
 // push starts writing the last window, and waits for and drops the one before.
@@ -259,6 +363,19 @@ func (h *osHandle) Size() (int64, error) {
 }
 
 func (h *osHandle) Truncate() error { return h.File.Truncate(0) }
+
+func (h *osHandle) CloneFrom(src Handle, offset, length int64) error {
+	from, ok := src.(*osHandle)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if err := clone(int(h.Fd()), int(from.Fd()), h.length, offset, length); err != nil {
+		return &fs.PathError{Op: "clone", Path: from.Name(), Err: err}
+	}
+	h.length += length
+	_, err := h.Seek(h.length, io.SeekStart)
+	return err
+}
 
 func (h *osHandle) Lock(exclusive bool) error {
 	how := unix.LOCK_SH

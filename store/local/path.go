@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"vbk/format"
 	"vbk/store"
 )
 
@@ -190,12 +192,17 @@ func (a alone) Stat(name string) (Entry, error) {
 // readOnly is a file system to which nothing is written.
 type readOnly struct{ FS }
 
-func (readOnly) Create(name string) (Handle, error) { return nil, refuse("create", name) }
-func (readOnly) Append(name string) (Handle, error) { return nil, refuse("append", name) }
-func (readOnly) Mkdir(name string) error            { return refuse("mkdir", name) }
-func (readOnly) Link(_, name string) error          { return refuse("link", name) }
-func (readOnly) Remove(name string) error           { return refuse("remove", name) }
-func (readOnly) Writable() error                    { return refuse("write", ".") }
+func (readOnly) Create(name string) (Handle, error)   { return nil, refuse("create", name) }
+func (readOnly) Append(name string) (Handle, error)   { return nil, refuse("append", name) }
+func (readOnly) Mkdir(name string) error              { return refuse("mkdir", name) }
+func (readOnly) Link(_, name string) error            { return refuse("link", name) }
+func (readOnly) LinkFrom(_ FS, _, name string) error  { return refuse("link", name) }
+func (readOnly) Touch(name string, _ time.Time) error { return refuse("touch", name) }
+func (readOnly) Remove(name string) error             { return refuse("remove", name) }
+func (readOnly) Clones(string) bool                   { return false }
+func (readOnly) Writable() error                      { return refuse("write", ".") }
+
+func (readOnly) Punch(name string, _ []format.Range) error { return refuse("punch", name) }
 
 func refuse(op, name string) error {
 	return &fs.PathError{Op: op, Path: name, Err: errors.New("opened for reading only")}

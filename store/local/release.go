@@ -104,9 +104,14 @@ func (f *Folder) gone(p string) error {
 
 // sweep removes leftovers of one chain: those in names, or all of them if
 // names is nil or the chain has been released.
-func (f *Folder) sweep(ctx context.Context, chain string, names []string) (err error) {
-	dir := path.Join(f.name, chain)
-	h, err := f.s.fsys.Open(dir)
+func (f *Folder) sweep(ctx context.Context, chain string, names []string) error {
+	return f.alone(chain, func() error { return f.removeNamed(ctx, chain, names) })
+}
+
+// alone does what no reader of the chain may see. A chain that is gone needs
+// nothing.
+func (f *Folder) alone(chain string, do func() error) (err error) {
+	h, err := f.s.fsys.Open(path.Join(f.name, chain))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -119,23 +124,49 @@ func (f *Folder) sweep(ctx context.Context, chain string, names []string) (err e
 	} else if err != nil {
 		return err
 	}
-	v, err := f.s.view(f.name, chain)
+	return do()
+}
+
+func (f *Folder) removeNamed(ctx context.Context, chain string, names []string) error {
+	v, err := f.twice(ctx, chain)
 	if err != nil {
 		return err
 	}
 	victims := slices.DeleteFunc(v.leftovers(), func(name string) bool {
-		return names != nil && !v.manifest.Deleted && !slices.Contains(names, name)
+		return names != nil && !v.manifest.Deleted && !slices.Contains(names, name) && !v.isOutdated(name)
 	})
-	slices.SortFunc(victims, removalOrder)
-	for _, name := range victims {
+	slices.SortFunc(victims, v.removalOrder)
+	for i, name := range victims {
+		if i > 0 && v.isOutdated(victims[i-1]) && !v.isOutdated(name) {
+			if err := syncFolder(f.s.fsys, v.dir); err != nil {
+				return err
+			}
+		}
 		if err := f.remove(ctx, v, name); err != nil {
 			return err
 		}
 	}
+	dir := v.dir
 	if slices.Contains(victims, ".") {
 		dir = f.name
 	}
 	return syncFolder(f.s.fsys, dir)
+}
+
+// twice looks at a chain. Manifests of points whose files the newest does not have
+// go before those files do; before they go, the newest is committed once more, so
+// that one that rots is not the only one.
+func (f *Folder) twice(ctx context.Context, chain string) (*view, error) {
+	v, err := f.s.view(f.name, chain)
+	if err != nil || v.stuck || !v.isOutdated(store.ManifestName(v.manifest.Number-1)) {
+		return v, err
+	}
+	m := v.manifest
+	m.Number++
+	if err := f.supersede(ctx, v, m); err != nil {
+		return nil, err
+	}
+	return f.s.view(f.name, chain)
 }
 
 // remove removes one leftover. The manifest that says that a chain is deleted
@@ -157,9 +188,12 @@ func (f *Folder) remove(ctx context.Context, v *view, name string) error {
 }
 
 // removalOrder is newest to oldest for files of points, then manifests with
-// the newest last, then the folder.
-func removalOrder(a, b string) int {
+// the newest last, then the folder; but manifests that are outdated go first.
+func (v *view) removalOrder(a, b string) int {
 	rank := func(name string) (class, within int) {
+		if n, _ := store.ParseManifestName(name); v.isOutdated(name) {
+			return -1, n
+		}
 		if n, ok := store.ParseManifestName(name); ok {
 			return 2, n
 		}

@@ -168,6 +168,15 @@ func (s *Store) Free() (int64, error) {
 	return n, nil
 }
 
+// Size is the number of bytes of the file system that the store is on.
+func (s *Store) Size() (int64, error) {
+	n, err := s.fsys.Size()
+	if err != nil {
+		return 0, fmt.Errorf("size of store %s: %w", s.path, err)
+	}
+	return n, nil
+}
+
 // Writable says why nothing can be written to the store, nil if something
 // can. It writes nothing.
 func (s *Store) Writable() error {

@@ -150,6 +150,8 @@ type view struct {
 	problems []store.Problem
 	stuck    bool // the truth is missing: nothing is added, nothing deleted
 	named    map[string]bool
+	outdated []int           // manifests of points whose files the newest does not have
+	former   map[string]bool // what they name and the newest does not; not all of that was named by vbk
 }
 
 // view looks at a chain's folder until no run has changed it meanwhile. The
@@ -174,7 +176,7 @@ func (s *Store) view(folder, chain string) (*view, error) {
 var errChanged = errors.New("chain is changing")
 
 func (s *Store) look(folder, chain string) (*view, error) {
-	v := &view{fsys: s.fsys, dir: path.Join(folder, chain), entries: map[string]Entry{}, named: map[string]bool{}}
+	v := &view{fsys: s.fsys, dir: path.Join(folder, chain), entries: map[string]Entry{}, named: map[string]bool{}, former: map[string]bool{}}
 	list, err := s.fsys.List(v.dir)
 	if err != nil {
 		return nil, err
@@ -218,13 +220,17 @@ func (v *view) readManifests(storeID, chain string, list []Entry) error {
 		if damage == nil && v.manifest.Number == 0 {
 			v.manifest = m
 		}
-		if damage == nil {
+		switch {
+		case damage == nil && (m.Number == v.manifest.Number || v.manifest.Deleted):
 			v.name(m)
-		} else if v.manifest.Number == 0 {
+		case damage == nil && v.isNews(m):
+			v.outdated = append(v.outdated, m.Number)
+			v.remember(m)
+		case damage != nil && v.manifest.Number == 0:
 			v.stuck = true
 			v.problems = append(v.problems, store.Problem{File: name, Detail: damage.Error()})
 		}
-		if v.manifest.Number > 0 && !v.manifest.Deleted && !slices.ContainsFunc(list, v.isUnnamed) {
+		if v.manifest.Number > 0 && !v.manifest.Deleted && !slices.ContainsFunc(list, v.isStray) && !v.isMerged() {
 			break // the older ones would say nothing new
 		}
 	}
@@ -257,10 +263,57 @@ func (v *view) name(m store.Manifest) {
 	}
 }
 
-// isUnnamed says whether a file is a point's by its name, and not listed.
-func (v *view) isUnnamed(e Entry) bool {
-	_, _, ours := store.ParseFileName(e.Name)
-	return ours && !v.named[e.Name]
+// isNews says whether a manifest has points whose files the newest does not have
+// as its own. That chunks in such a file are still needed makes no difference:
+// others are not.
+func (v *view) isNews(m store.Manifest) bool {
+	own := ownFiles(v.manifest)
+	for name := range ownFiles(m) {
+		if !own[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// ownFiles is the files of all points, not those in which these have chunks.
+func ownFiles(m store.Manifest) map[string]bool {
+	own := map[string]bool{}
+	for _, p := range m.Points {
+		for _, d := range p.Disks {
+			own[d.File] = true
+		}
+		for _, f := range p.Files {
+			own[f.Name] = true
+		}
+	}
+	return own
+}
+
+// isMerged says whether points of the chain were merged.
+func (v *view) isMerged() bool {
+	return slices.ContainsFunc(v.manifest.Points, func(p store.Point) bool { return p.Merged > 0 })
+}
+
+// remember notes the files of an outdated manifest.
+func (v *view) remember(m store.Manifest) {
+	for _, p := range m.Points {
+		for _, f := range pointFiles(p) {
+			v.former[f.name] = !v.named[f.name]
+		}
+	}
+}
+
+// isOutdated says whether a name is that of an outdated manifest.
+func (v *view) isOutdated(name string) bool {
+	n, ok := store.ParseManifestName(name)
+	return ok && slices.Contains(v.outdated, n)
+}
+
+// isStray says whether a file is no manifest, and not listed.
+func (v *view) isStray(e Entry) bool {
+	_, manifest := store.ParseManifestName(e.Name)
+	return !manifest && !isTemporary(e.Name) && !v.named[e.Name]
 }
 
 // limit is the highest sequence that a run can have worked on.
@@ -316,23 +369,28 @@ func (v *view) leftovers() []string {
 
 func (v *view) isLeftover(name string) bool {
 	if n, ok := store.ParseManifestName(name); ok {
-		return v.manifest.Deleted || n <= v.manifest.Number-kept
+		return v.manifest.Deleted || n <= v.manifest.Number-kept || v.isOutdated(name)
 	}
 	_, _, ours := store.ParseFileName(name)
-	return (ours || isTemporary(name)) && !v.named[name] || v.manifest.Deleted && v.named[name]
+	return (ours || isTemporary(name)) && !v.named[name] || v.former[name] || v.manifest.Deleted && v.named[name]
 }
 
 // pointFile is a file that a point needs.
 type pointFile struct {
 	name   string
 	target string // "" for a file that only the point itself needs
-	size   int64
+	size   int64  // -1: the manifest does not say
 }
+
+func (f pointFile) isSize(size int64) bool { return f.size < 0 || f.size == size }
 
 func pointFiles(p store.Point) []pointFile {
 	var files []pointFile
 	for _, d := range p.Disks {
 		files = append(files, pointFile{d.File, d.Target, d.FileSize})
+		for _, name := range d.Shares {
+			files = append(files, pointFile{name, d.Target, -1})
+		}
 	}
 	for _, f := range p.Files {
 		files = append(files, pointFile{f.Name, "", f.Size})
@@ -354,7 +412,7 @@ func (v *view) compare() {
 // wrong says what names and sizes tell against a file. The listing may be
 // older than the manifest, so the file itself has the last word.
 func (v *view) wrong(f pointFile) string {
-	if e, ok := v.entries[f.name]; ok && e.Mode.IsRegular() && e.Size == f.size {
+	if e, ok := v.entries[f.name]; ok && e.Mode.IsRegular() && f.isSize(e.Size) {
 		return ""
 	}
 	e, err := v.fsys.Stat(path.Join(v.dir, f.name))
@@ -365,7 +423,7 @@ func (v *view) wrong(f pointFile) string {
 		return err.Error()
 	case !e.Mode.IsRegular():
 		return "not a regular file"
-	case e.Size != f.size:
+	case !f.isSize(e.Size):
 		return fmt.Sprintf("file has %d bytes, %d are recorded", e.Size, f.size)
 	}
 	return ""
@@ -383,7 +441,7 @@ func (v *view) problem(p store.Point, f pointFile, detail string) store.Problem 
 			last = q.Sequence
 		}
 	}
-	if head := v.limit() - 1; last < head {
+	if head := v.limit() - 1; last < head || p.Leaf {
 		until = last + 1
 	}
 	return store.Problem{File: f.name, Detail: detail, From: p.Sequence, Until: until}

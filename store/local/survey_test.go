@@ -33,7 +33,7 @@ func damaged(t *testing.T) (*world, *storetest.Disk, *local.Store, store.Manifes
 	return w, disk, s, m
 }
 
-func remove(t *testing.T, fsys local.FS, names ...string) {
+func remove(t testing.TB, fsys local.FS, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if err := fsys.Remove(name); err != nil {
@@ -42,7 +42,7 @@ func remove(t *testing.T, fsys local.FS, names ...string) {
 	}
 }
 
-func replace(t *testing.T, fsys local.FS, name, text string) {
+func replace(t testing.TB, fsys local.FS, name, text string) {
 	t.Helper()
 	remove(t, fsys, name)
 	put(t, fsys, name, text)

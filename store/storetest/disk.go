@@ -9,13 +9,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"vbk/format"
 	"vbk/store/local"
 )
 
 // Disk is an FS in memory. What is written is visible at once and durable
 // after a sync: of a file for its bytes, of a folder for the names in it.
 type Disk struct {
+	Reflink bool // files can share ranges
+
 	mu   sync.Mutex
 	root *node
 }
@@ -24,7 +28,9 @@ type Disk struct {
 type node struct {
 	folder       bool
 	names, saved map[string]*node // of a folder
+	forgotten    map[string]*node // names in a folder that no sync makes durable any more
 	data, synced []byte           // of a file
+	time         time.Time        // of a file, as Touch set it
 	holders      map[*handle]bool // flock: true for an exclusive one
 }
 
@@ -51,7 +57,7 @@ func Keep(n int) int { return n }
 func (d *Disk) Crash(fate Fate) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &Disk{root: d.root.crash(fate, map[*node]*node{})}
+	return &Disk{Reflink: d.Reflink, root: d.root.crash(fate, map[*node]*node{})}
 }
 
 // KillProcess lets go of all locks, as the death of every process does; what
@@ -77,7 +83,7 @@ func (n *node) crash(fate Fate, done map[*node]*node) *node {
 	c := newNode(n.folder)
 	done[n] = c
 	if !n.folder {
-		c.data = n.torn(fate)
+		c.data, c.time = n.torn(fate), n.time
 		c.synced = slices.Clone(c.data)
 		return c
 	}
@@ -218,7 +224,7 @@ func (n *node) entry(name string) local.Entry {
 	if n.folder {
 		return local.Entry{Name: name, Mode: fs.ModeDir | 0o700}
 	}
-	return local.Entry{Name: name, Mode: 0o600, Size: int64(len(n.data))}
+	return local.Entry{Name: name, Mode: 0o600, Size: int64(len(n.data)), Time: n.time}
 }
 
 func (d *Disk) Stat(name string) (local.Entry, error) {
@@ -241,6 +247,41 @@ func (d *Disk) Link(old, new string) error {
 	return d.add(new, n)
 }
 
+// LinkFrom links a file of another Disk, which then has its content in common.
+func (d *Disk) LinkFrom(from local.FS, old, new string) error {
+	other, ok := from.(*Disk)
+	if !ok {
+		return &fs.PathError{Op: "link", Path: old, Err: local.ErrOtherFileSystem}
+	}
+	n, err := other.node(old)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if there, err := d.find(new); err == nil && there == n {
+		return nil
+	}
+	return d.add(new, n)
+}
+
+func (d *Disk) node(name string) (*node, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.find(name)
+}
+
+// Touch is as durable as a journal makes it: at once.
+func (d *Disk) Touch(name string, at time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.find(name)
+	if err == nil {
+		n.time = at
+	}
+	return err
+}
+
 func (d *Disk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -259,8 +300,46 @@ func (d *Disk) Remove(name string) error {
 	return nil
 }
 
+// Clones says what Reflink says.
+func (d *Disk) Clones(name string) bool {
+	_, err := d.Stat(name)
+	return err == nil && d.Reflink
+}
+
+// countLinks is how many names a file has.
+func (n *node) countLinks(file *node) (links int) {
+	for _, child := range n.names {
+		if child == file {
+			links++
+		}
+		links += child.countLinks(file)
+	}
+	return links
+}
+
+// Punch reaches the platter at once.
+func (d *Disk) Punch(name string, ranges []format.Range) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.find(name)
+	if err != nil {
+		return err
+	}
+	if d.root.countLinks(n) > 1 {
+		return nil
+	}
+	for _, r := range ranges {
+		clear(n.data[r.Offset : r.Offset+r.Length])
+	}
+	n.synced = slices.Clone(n.data)
+	return nil
+}
+
 // Free is as much as there can be.
 func (d *Disk) Free() (int64, error) { return math.MaxInt64, nil }
+
+// Size is as much as Free.
+func (d *Disk) Size() (int64, error) { return math.MaxInt64, nil }
 
 // Writable is always so.
 func (d *Disk) Writable() error { return nil }
@@ -291,6 +370,15 @@ func (h *handle) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (h *handle) WriteAt(p []byte, offset int64) (int, error) {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	if hole := offset + int64(len(p)) - int64(len(h.n.data)); hole > 0 {
+		h.n.data = append(h.n.data, make([]byte, hole)...)
+	}
+	return copy(h.n.data[offset:], p), nil
+}
+
 func (h *handle) Size() (int64, error) {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -303,9 +391,25 @@ func (h *handle) Sync() error {
 	h.n.synced = slices.Clone(h.n.data)
 	clear(h.n.saved)
 	for name, n := range h.n.names {
-		h.n.saved[name] = n
+		if h.n.forgotten[name] != n {
+			h.n.saved[name] = n
+		}
 	}
 	return nil
+}
+
+// forget is what Linux makes of a sync that failed: it reports that once, and
+// takes what was to be written for clean. A later sync succeeds and writes nothing
+// of it.
+func (h *handle) forget() {
+	h.d.mu.Lock()
+	defer h.d.mu.Unlock()
+	h.n.forgotten = map[string]*node{}
+	for name, n := range h.n.names {
+		if h.n.saved[name] != n {
+			h.n.forgotten[name] = n
+		}
+	}
 }
 
 func (h *handle) Truncate() error {
@@ -313,6 +417,18 @@ func (h *handle) Truncate() error {
 	defer h.d.mu.Unlock()
 	h.n.data = nil
 	return nil
+}
+
+func (h *handle) CloneFrom(src local.Handle, offset, length int64) error {
+	if !h.d.Reflink {
+		return errors.ErrUnsupported
+	}
+	b := make([]byte, length)
+	if _, err := src.ReadAt(b, offset); err != nil {
+		return err
+	}
+	_, err := h.Write(b)
+	return err
 }
 
 func (h *handle) Lock(exclusive bool) error {

@@ -3,7 +3,9 @@ package storetest
 import (
 	"errors"
 	"sync"
+	"time"
 
+	"vbk/format"
 	"vbk/store/local"
 )
 
@@ -19,6 +21,7 @@ type Faults struct {
 	Die  bool  // from then on nothing works, not even reading
 	Half bool  // a failing write has written half
 	Done bool  // the effect takes place and then fails
+	Lost bool  // what a failing sync of a folder was to make durable never is
 
 	mu    sync.Mutex
 	count int
@@ -122,11 +125,27 @@ func (f *Faults) Link(old, new string) error {
 	return f.effect(func() error { return f.FS.Link(old, new) })
 }
 
+func (f *Faults) LinkFrom(from local.FS, old, new string) error {
+	return f.effect(func() error { return f.FS.LinkFrom(from, old, new) })
+}
+
+func (f *Faults) Touch(name string, at time.Time) error {
+	return f.effect(func() error { return f.FS.Touch(name, at) })
+}
+
 func (f *Faults) Remove(name string) error {
 	return f.effect(func() error { return f.FS.Remove(name) })
 }
 
+func (f *Faults) Clones(name string) bool { return f.dead() == nil && f.FS.Clones(name) }
+
+func (f *Faults) Punch(name string, ranges []format.Range) error {
+	return f.effect(func() error { return f.FS.Punch(name, ranges) })
+}
+
 func (f *Faults) Free() (int64, error) { return read(f, f.FS.Free) }
+
+func (f *Faults) Size() (int64, error) { return read(f, f.FS.Size) }
 
 func (f *Faults) Writable() error {
 	return errors.Join(f.dead(), f.FS.Writable())
@@ -143,14 +162,20 @@ func (h *faultyHandle) ReadAt(p []byte, offset int64) (int, error) {
 	return read(h.f, func() (int, error) { return h.Handle.ReadAt(p, offset) })
 }
 
-func (h *faultyHandle) Write(p []byte) (int, error) {
+func (h *faultyHandle) Write(p []byte) (int, error) { return h.write(p, h.Handle.Write) }
+
+func (h *faultyHandle) WriteAt(p []byte, offset int64) (int, error) {
+	return h.write(p, func(p []byte) (int, error) { return h.Handle.WriteAt(p, offset) })
+}
+
+func (h *faultyHandle) write(p []byte, do func([]byte) (int, error)) (int, error) {
 	hit, err := h.f.hit()
 	if err == nil || hit && h.f.Done {
-		n, writeErr := h.Handle.Write(p)
+		n, writeErr := do(p)
 		return n, errors.Join(writeErr, err)
 	}
 	if hit && h.f.Half {
-		n, writeErr := h.Handle.Write(p[:len(p)/2])
+		n, writeErr := do(p[:len(p)/2])
 		return n, errors.Join(writeErr, err)
 	}
 	return 0, err
@@ -158,9 +183,25 @@ func (h *faultyHandle) Write(p []byte) (int, error) {
 
 func (h *faultyHandle) Size() (int64, error) { return read(h.f, h.Handle.Size) }
 
-func (h *faultyHandle) Sync() error { return h.f.effect(h.Handle.Sync) }
+func (h *faultyHandle) Sync() error {
+	hit, err := h.f.hit()
+	if on, ok := h.Handle.(*handle); ok && hit && h.f.Lost {
+		on.forget()
+	}
+	if err != nil && !(hit && h.f.Done) {
+		return err
+	}
+	return errors.Join(h.Handle.Sync(), err)
+}
 
 func (h *faultyHandle) Truncate() error { return h.f.effect(h.Handle.Truncate) }
+
+func (h *faultyHandle) CloneFrom(src local.Handle, offset, length int64) error {
+	if s, ok := src.(*faultyHandle); ok {
+		src = s.Handle
+	}
+	return h.f.effect(func() error { return h.Handle.CloneFrom(src, offset, length) })
+}
 
 func (h *faultyHandle) Lock(exclusive bool) error {
 	if err := h.f.dead(); err != nil {

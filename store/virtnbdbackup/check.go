@@ -3,12 +3,9 @@ package virtnbdbackup
 import (
 	"context"
 	"fmt"
-	"hash/adler32"
 	"io"
 	"io/fs"
 	"slices"
-	"strconv"
-	"strings"
 
 	"vbk/format"
 )
@@ -103,26 +100,8 @@ func (f *Folder) checkSum(ctx context.Context, name string, r io.Reader, complai
 		complain("its .chksum: %v", err)
 		return ctx.Err()
 	}
-	expected, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
-	if err != nil {
-		complain("its .chksum holds %.40q, expected a number", text)
-		return ctx.Err()
-	}
-	sum := adler32.New()
-	buf := make([]byte, 1<<20)
-	for ctx.Err() == nil {
-		n, err := r.Read(buf)
-		_, _ = sum.Write(buf[:n]) // a hash takes everything
-		if err == io.EOF {
-			if found := uint64(sum.Sum32()); found != expected {
-				complain("its bytes have the Adler-32 %d, expected %d", found, expected)
-			}
-			break
-		}
-		if err != nil {
-			complain("%v", err)
-			break
-		}
+	if err := format.CompareAdler(ctx, r, text); err != nil && ctx.Err() == nil {
+		complain("%v", err)
 	}
 	return ctx.Err()
 }

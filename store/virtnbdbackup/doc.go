@@ -5,6 +5,7 @@
 //	for _, p := range folder.Points { ... }    // oldest first
 //	disk, err := folder.OpenDisk(p.Name, "vda") // a *format.Image; Close it
 //	err = folder.Check(ctx, true, report)       // every byte
+//	chains, left, err := folder.Chains(ctx)     // for an import
 //
 // A folder holds the files of one domain: for each disk a full, increments and
 // differences, or a copy. Nothing in it says which files make a restore point;

@@ -65,15 +65,16 @@ func (x *file) layers() []string {
 	return names
 }
 
-var names = regexp.MustCompile(`^([^.]+)\.(?:(full|copy)|(inc)\.(.+)|(diff)\.([0-9]+))\.data$`)
+var names = regexp.MustCompile(`^([^.]+)\.(?:(full)(?:\.(vbk-.+))?|(copy)|(inc)\.(.+)|(diff)\.([0-9]+))\.data$`)
 
-// parseName splits T.full.data, T.copy.data, T.inc.CHECKPOINT.data, T.diff.SECONDS.data.
+// parseName splits T.full.data, T.copy.data, T.inc.CHECKPOINT.data, T.diff.SECONDS.data,
+// and T.full.CHECKPOINT.data, which vbk writes.
 func parseName(name string) (*file, bool) {
 	m := names.FindStringSubmatch(name)
 	if m == nil {
 		return nil, false
 	}
-	return &file{name: name, target: m[1], kind: Kind(m[2] + m[3] + m[5]), id: m[4] + m[6]}, true
+	return &file{name: name, target: m[1], kind: Kind(m[2] + m[4] + m[5] + m[7]), id: m[3] + m[6] + m[8]}, true
 }
 
 // readHeader reads what a file says of itself and compares it with its name.
@@ -100,7 +101,7 @@ func (f *Folder) readHeader(x *file) error {
 		return fmt.Errorf("holds an increment, by its header, on %s", h.Parent)
 	case x.kind == Difference && !h.Incremental:
 		return errors.New("holds a full, by its header")
-	case x.kind == Increment && h.Checkpoint != x.id:
+	case (x.kind == Increment || x.kind == Full && x.id != "") && h.Checkpoint != x.id:
 		return fmt.Errorf("is of checkpoint %q, by its header", h.Checkpoint)
 	case reserved(h.Checkpoint):
 		return fmt.Errorf("names checkpoint %q in its header, which is none", h.Checkpoint)
