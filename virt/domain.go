@@ -2,14 +2,15 @@ package virt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
 )
 
-// ParseDomain reads libvirt's domain XML: name, UUID, disks and the user that
-// QEMU runs as. What the XML does not tell is left out: State is Unknown, disks
+// ParseDomain reads libvirt's domain XML: name, UUID, disks, tags and the user
+// that QEMU runs as. What the XML does not tell is left out: State is Unknown, disks
 // have no Size, there are no checkpoints and no job. It fails on XML that is
 // malformed or has no name or UUID.
 func ParseDomain(xml string) (Domain, error) {
@@ -25,13 +26,23 @@ func ParseDomain(xml string) (Domain, error) {
 		for _, disk := range x.Devices.Disks {
 			d.Disks = append(d.Disks, parseDisk(disk))
 		}
+		d.Agent = slices.ContainsFunc(x.Devices.Channels, isAgent)
 	}
 	for _, label := range x.SecLabel {
 		if uid, gid, ok := parseDAC(label.Label); ok && label.Model == "dac" {
 			d.ProcessUID, d.ProcessGID = uid, gid
 		}
 	}
+	var err error
+	if d.Tags, err = parseTags(xml); err != nil {
+		return Domain{}, fmt.Errorf("parse domain XML: %w", err)
+	}
 	return d, nil
+}
+
+// isAgent says whether a channel leads to a guest agent that has opened it.
+func isAgent(c libvirtxml.DomainChannel) bool {
+	return c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == "org.qemu.guest_agent.0" && c.Target.VirtIO.State == "connected"
 }
 
 func parseDisk(x libvirtxml.DomainDisk) Disk {

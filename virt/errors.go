@@ -17,6 +17,8 @@ var (
 	// ErrUnsupported: the hypervisor cannot do it in the domain's state or
 	// with this disk.
 	ErrUnsupported = errors.New("not supported")
+	// ErrNoAgent: the domain has no guest agent, or none has connected.
+	ErrNoAgent = errors.New("no guest agent")
 	// ErrOldImage: a disk's image cannot hold a bitmap; qcow2 can from
 	// version 3 (compat=1.1) on.
 	ErrOldImage = errors.New("an image is qcow2 version 2, which holds no bitmaps")

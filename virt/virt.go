@@ -27,6 +27,7 @@ type Domain struct {
 	Disks       []Disk            `json:"disks,omitempty"`       // in the order of the XML, CD-ROMs and floppies too
 	Checkpoints []Checkpoint      `json:"checkpoints,omitempty"` // parents before children
 	Job         *Job              `json:"job,omitempty"`         // the active job, nil if there is none
+	Agent       bool              `json:"agent,omitempty"`       // a guest agent is connected
 	ProcessUID  int               `json:"process_uid"`           // user of the QEMU process by its DAC label, -1 if unknown
 	ProcessGID  int               `json:"process_gid"`
 	Tags        map[string]string `json:"tags,omitempty"`  // attributes of <tags xmlns="urn:vbk:tags:1"> in its metadata

@@ -211,8 +211,9 @@ func FuzzXML(f *testing.F) {
 	}
 	f.Add(string(domain))
 	f.Add(checkpointDoc)
+	f.Add(`<domain><name>a</name><uuid>b</uuid><metadata><x:tags xmlns:x="urn:vbk:tags:1" tier="gold"/></metadata></domain>`)
 	f.Fuzz(func(t *testing.T, doc string) {
-		if d, err := virt.ParseDomain(doc); err == nil && (d.Name == "" || d.UUID == "" || d.ProcessUID < -1) {
+		if d, err := virt.ParseDomain(doc); err == nil && (d.Name == "" || d.UUID == "" || d.ProcessUID < -1 || len(d.Tags) > 64) {
 			t.Fatalf("read %+v", d)
 		}
 		c, err := virt.ParseCheckpoint(doc, true)

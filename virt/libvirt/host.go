@@ -176,6 +176,10 @@ func isCode(err error, codes ...libvirt.ErrorNumber) bool {
 // sentinel is the error that callers tell apart, by libvirt's code; QEMU's
 // errors have none, only their text.
 func sentinel(e libvirt.Error) error {
+	// The codes of these are also those of an agent that is slow.
+	if strings.Contains(e.Message, "guest agent is not configured") || strings.Contains(e.Message, "guest agent is not connected") {
+		return virt.ErrNoAgent
+	}
 	switch e.Code {
 	case libvirt.ERR_NO_DOMAIN:
 		return virt.ErrNoDomain

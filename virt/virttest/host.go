@@ -38,6 +38,7 @@ type domain struct {
 	job         *job
 	foreign     *virt.Job
 	zombie      []string // targets with a block job that belongs to no job
+	agent       agent
 }
 
 type checkpoint struct {

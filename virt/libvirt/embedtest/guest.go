@@ -2,6 +2,7 @@ package embedtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -31,8 +32,12 @@ func (r *Root) io(t testing.TB, uuid, target, command string) {
 	t.Helper()
 	device := fmt.Sprintf("/machine/peripheral/virtio-disk%d/virtio-backend", target[len(target)-1]-'a')
 	line := fmt.Sprintf("qemu-io -d %s \"%s\"", device, command)
-	out, err := qmp(r.socket(uuid), "human-monitor-command", map[string]any{"command-line": line})
+	answer, err := qmp(r.socket(uuid), "human-monitor-command", map[string]any{"command-line": line})
 	if err != nil {
+		t.Fatalf("%s %s: %s: %v", r.machines[uuid].Name, target, command, err)
+	}
+	var out string
+	if err := json.Unmarshal(answer, &out); err != nil {
 		t.Fatalf("%s %s: %s: %v", r.machines[uuid].Name, target, command, err)
 	}
 	// The monitor hears of a missing device or a bad command. What qemu-io
@@ -42,18 +47,55 @@ func (r *Root) io(t testing.TB, uuid, target, command string) {
 	}
 }
 
-// qmp runs one command on a QMP socket and returns the string it gives.
-func qmp(socket, command string, arguments map[string]any) (string, error) {
+// RemoveBitmap takes a disk's bitmap of a checkpoint away behind libvirt's back.
+func (r *Root) RemoveBitmap(t testing.TB, uuid, target, checkpoint string) {
+	t.Helper()
+	fail := func(err error) {
+		t.Helper()
+		t.Fatalf("%s %s: remove bitmap %s: %v", r.machines[uuid].Name, target, checkpoint, err)
+	}
+	answer, err := qmp(r.socket(uuid), "query-named-block-nodes", map[string]any{"flat": true})
+	if err != nil {
+		fail(err)
+	}
+	var nodes []struct {
+		Name    string `json:"node-name"`
+		File    string `json:"file"`
+		Bitmaps []struct {
+			Name string `json:"name"`
+		} `json:"dirty-bitmaps"`
+	}
+	if err := json.Unmarshal(answer, &nodes); err != nil {
+		fail(err)
+	}
+	removed := false
+	for _, node := range nodes {
+		for _, bitmap := range node.Bitmaps {
+			if node.File != r.Image(uuid, target) || bitmap.Name != checkpoint {
+				continue
+			}
+			if _, err := qmp(r.socket(uuid), "block-dirty-bitmap-remove", map[string]any{"node": node.Name, "name": bitmap.Name}); err != nil {
+				fail(err)
+			}
+			removed = true
+		}
+	}
+	if !removed {
+		fail(errors.New("there is none"))
+	}
+}
+
+// qmp runs one command on a QMP socket and returns what it gives.
+func qmp(socket, command string, arguments map[string]any) (answer json.RawMessage, err error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer conn.Close()
 	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
-	answer := ""
 	for _, request := range []map[string]any{{"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}} {
 		if err := out.Encode(request); err != nil {
-			return "", err
+			return nil, err
 		}
 		for answered := false; !answered; {
 			var m struct {
@@ -61,13 +103,13 @@ func qmp(socket, command string, arguments map[string]any) (string, error) {
 				Error  *struct{ Desc string }
 			}
 			if err := in.Decode(&m); err != nil {
-				return "", err
+				return nil, err
 			}
 			if m.Error != nil {
-				return "", fmt.Errorf("%s: %s", request["execute"], m.Error.Desc)
+				return nil, fmt.Errorf("%s: %s", request["execute"], m.Error.Desc)
 			}
 			answered = m.Return != nil // not the greeting, not an event
-			_ = json.Unmarshal(m.Return, &answer)
+			answer = m.Return
 		}
 	}
 	return answer, nil

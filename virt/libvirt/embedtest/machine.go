@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// Machine describes a virtual machine.
+// Machine describes a virtual machine. Without a Linux nothing runs in it.
 type Machine struct {
 	Name  string
 	Disks []DiskSpec
+	Linux *Linux // boots it, with the guest agent; it takes vda for its file system
 }
 
 // DiskSpec describes a disk on the virtio bus. Size is in bytes; Format is
@@ -27,14 +28,16 @@ type DiskSpec struct {
 	Target string
 	Size   int64
 	Format string
+	Ext4   bool // holds an empty file system
 }
 
 var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{{.Name}}</name>
   <uuid>{{.UUID}}</uuid>
-  <memory unit='MiB'>32</memory>
+  <memory unit='MiB'>{{if .Linux}}192{{else}}32{{end}}</memory>
   <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <os><type arch='x86_64' machine='pc'>hvm</type>
+{{- with .Linux}}<kernel>{{.Kernel}}</kernel><initrd>{{.Initrd}}</initrd><cmdline>console=ttyS0 quiet panic=1</cmdline>{{end}}</os>
   <features><acpi/></features>
   <devices>
     <emulator>{{.Emulator}}</emulator>
@@ -44,6 +47,10 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
       <source file='{{$.Dir}}/{{.Target}}.{{.Format}}'/>
       <target dev='{{.Target}}' bus='virtio'/>
     </disk>
+{{- end}}
+{{- if .Linux}}
+    <serial type='file'><source path='{{$.Dir}}/q/console'/><target port='0'/></serial>
+    <channel type='unix'><source mode='bind' path='{{$.Dir}}/q/agent'/><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 {{- end}}
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
@@ -55,8 +62,9 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
 </domain>
 `))
 
-// Define makes images, defines a machine and starts it, paused. It returns the
-// UUID. The machine is destroyed and removed after the test.
+// Define makes images, defines a machine and starts it: paused, or with a Linux
+// until that is ready. It returns the UUID. The machine is destroyed and removed
+// after the test.
 func (r *Root) Define(t testing.TB, m Machine) string {
 	t.Helper()
 	uuid := newUUID()
@@ -69,6 +77,9 @@ func (r *Root) Define(t testing.TB, m Machine) string {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if m.Linux != nil { // QEMU's user cannot enter the cache
+		m.Linux = m.Linux.copyTo(t, dir)
 	}
 	emulator, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -93,6 +104,10 @@ func (r *Root) Define(t testing.TB, m Machine) string {
 	r.machines[uuid] = m
 	t.Cleanup(func() { r.remove(t, uuid) })
 	r.Start(t, uuid)
+	if m.Linux != nil {
+		r.Resume(t, uuid)
+		r.WaitConsole(t, uuid, "guest: ready")
+	}
 	return uuid
 }
 
@@ -102,7 +117,15 @@ func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
 	if d.Format == "qcow2" {
 		args = append(args, "-o", "compat=1.1")
 	}
-	run(t, "qemu-img", append(args, filepath.Join(dir, d.Target+"."+d.Format), strconv.FormatInt(d.Size, 10))...)
+	image := filepath.Join(dir, d.Target+"."+d.Format)
+	if !d.Ext4 {
+		run(t, "qemu-img", append(args, image, strconv.FormatInt(d.Size, 10))...)
+		return
+	}
+	raw := filepath.Join(t.TempDir(), "ext4.raw")
+	run(t, "qemu-img", "create", "-q", "-f", "raw", raw, strconv.FormatInt(d.Size, 10))
+	run(t, "mkfs.ext4", "-q", "-F", raw)
+	run(t, "qemu-img", append(append([]string{"convert", "-f", "raw", "-O"}, args[3:]...), raw, image)...)
 }
 
 func (r *Root) remove(t testing.TB, uuid string) {
