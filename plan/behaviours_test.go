@@ -81,39 +81,169 @@ var behaviours = []struct {
 		s.chains(s.folder.Chains[0], chain(2, noon.Add(-time.Minute)))
 	}, nil, "not due"},
 	{"bitmap of the only disk broken", func(s *situation) { s.domain.Checkpoints[0].Disks[0].Health = virt.Broken },
-		[]string{"full"}, `bitmap "..." is missing or inconsistent on vda`},
+		[]string{"resync"}, `bitmap "..." is missing or inconsistent on vda`},
 	{"checkpoint unknown to libvirt", func(s *situation) { s.domain.Checkpoints = nil },
-		[]string{"full"}, `checkpoint "..." is unknown to libvirt`},
+		[]string{"resync"}, `checkpoint "..." is unknown to libvirt`},
 	{"point without a checkpoint", func(s *situation) {
 		s.open().Manifest.Points[1].Checkpoint = ""
 		s.domain.Checkpoints = nil
-	}, []string{"full"}, "the newest point has no checkpoint"},
+	}, []string{"resync"}, "the newest point has no checkpoint"},
 	{"a disk added", func(s *situation) { s.domain.Disks = append(s.domain.Disks, disk("vdb")) },
 		[]string{"inc"}, "disk vdb is new"},
 	{"a disk resized", func(s *situation) {
 		two(s)
 		s.domain.Disks[1].Size = 2 * gib
-	}, []string{"inc"}, "vdb was 1.00 GiB, is 2.00 GiB"},
+	}, []string{"resync"}, "vdb was 1.00 GiB, is 2.00 GiB"},
 	{"a disk's image replaced", func(s *situation) {
 		two(s)
 		s.domain.Disks[1].Source = "/images/other.qcow2"
-	}, []string{"inc"}, "the image of vdb was /images/vdb.qcow2, is /images/other.qcow2"},
+	}, []string{"resync"}, "the image of vdb was /images/vdb.qcow2, is /images/other.qcow2"},
 	{"one of two bitmaps broken", func(s *situation) {
 		two(s)
 		s.domain.Checkpoints[0].Disks[1].Health = virt.Broken
-	}, []string{"inc"}, `bitmap "..." is missing or inconsistent on vdb`},
+	}, []string{"resync"}, `bitmap "..." is missing or inconsistent on vdb`},
 	{"a disk that the checkpoint does not track", func(s *situation) {
 		two(s)
 		s.domain.Checkpoints[0].Disks = s.domain.Checkpoints[0].Disks[:1]
-	}, []string{"inc"}, `checkpoint "..." does not track vdb`},
+	}, []string{"resync"}, `checkpoint "..." does not track vdb`},
 	{"every disk resized", func(s *situation) { s.domain.Disks[0].Size = 2 * gib },
-		[]string{"full"}, "vda was 1.00 GiB, is 2.00 GiB"},
+		[]string{"resync"}, "vda was 1.00 GiB, is 2.00 GiB"},
 	{"a disk removed", func(s *situation) {
 		two(s)
 		s.domain.Disks = s.domain.Disks[:1]
 	}, []string{"inc"}, "disk vdb is gone"},
-	{"raw disk", func(s *situation) { s.domain.Disks[0].Format = "raw" },
-		nil, "disk vda (/images/vda.qcow2) has format raw: dirty bitmaps need qcow2 version 3"},
+	{"one of two bitmaps broken, `on_broken = \"full\"`", func(s *situation) {
+		two(s)
+		s.domain.Checkpoints[0].Disks[1].Health, s.want.Policy.Chain.OnBroken = virt.Broken, "full"
+	}, []string{"full"}, `bitmap "..." is missing or inconsistent on vdb`},
+	{"both bitmaps broken, `on_broken = \"full\"`", func(s *situation) {
+		two(s)
+		s.want.Policy.Chain.OnBroken = "full"
+		for n := range s.domain.Checkpoints[0].Disks {
+			s.domain.Checkpoints[0].Disks[n].Health = virt.Broken
+		}
+	}, []string{"full"}, `bitmap "..." is missing or inconsistent on vda; bitmap "..." is missing or inconsistent on vdb`},
+	{"bitmap broken, `on_broken = \"fail\"`", func(s *situation) {
+		s.domain.Checkpoints[0].Disks[0].Health, s.want.Policy.Chain.OnBroken = virt.Broken, "fail"
+	}, nil, `bitmap "..." is missing or inconsistent on vda`},
+	{"bitmap broken, `on_broken = \"fail\"`, `-full`", func(s *situation) {
+		s.domain.Checkpoints[0].Disks[0].Health, s.want.Policy.Chain.OnBroken = virt.Broken, "fail"
+		s.full()
+	}, []string{"full"}, "-full asked for a new chain"},
+	{"a disk added, `on_broken = \"fail\"`", func(s *situation) {
+		s.domain.Disks, s.want.Policy.Chain.OnBroken = append(s.domain.Disks, disk("vdb")), "fail"
+	}, []string{"inc"}, "disk vdb is new"},
+	{"one of two bitmaps broken, the chain's hash key is not at hand", func(s *situation) {
+		two(s)
+		s.domain.Checkpoints[0].Disks[1].Health, s.open().Manifest.HashKey = virt.Broken, ""
+	}, []string{"inc"}, `bitmap "..." is missing or inconsistent on vdb`},
+	{"both bitmaps broken, the chain's hash key is not at hand", func(s *situation) {
+		s.domain.Checkpoints[0].Disks[0].Health, s.open().Manifest.HashKey = virt.Broken, ""
+	}, []string{"full"}, `bitmap "..." is missing or inconsistent on vda`},
+	{"all disks replaced by others", func(s *situation) { s.domain.Disks = []virt.Disk{disk("vdb")} },
+		[]string{"full"}, "disk vdb is new"},
+	{"adopted point, its checkpoint is the same one", adopted(0), []string{"inc"}, "the newest point is 25h old"},
+	{"adopted point, its checkpoint was made anew", adopted(time.Second),
+		[]string{"full"}, `checkpoint "virtnbdbackup.1" was made at 2026-11-21 11:00:01, that of the newest point at 2026-11-21 11:00:00`},
+	{"adopted point in a v3 chain (`vbk convert`), its checkpoint was made anew", func(s *situation) {
+		adopted(time.Second)(s)
+		s.open().Manifest.Stream, s.want.Policy.Stream = store.V3, "v3"
+	}, []string{"resync"}, `checkpoint "virtnbdbackup.1" was made at`},
+	{"newest point that is not to be trusted", func(s *situation) {
+		s.open().Manifest.Points[1].Distrusted = "it may lack zeroes"
+	}, []string{"resync"}, "it may lack zeroes"},
+	{"newest point that is not to be trusted, `on_broken = \"fail\"`", func(s *situation) {
+		s.open().Manifest.Points[1].Distrusted, s.want.Policy.Chain.OnBroken = "it may lack zeroes", "fail"
+	}, []string{"full"}, "it may lack zeroes"},
+	{"newest point that is not to be trusted, `stream = \"virtnbdbackup\"`", func(s *situation) {
+		adopted(0)(s)
+		s.open().Manifest.Points[1].Distrusted = "it may lack zeroes"
+	}, []string{"full"}, "it may lack zeroes"},
+	{"`stream = \"virtnbdbackup\"`, bitmap broken", func(s *situation) {
+		adopted(0)(s)
+		s.domain.Checkpoints[0].Disks[0].Health = virt.Broken
+	}, []string{"full"}, `bitmap "..." is missing or inconsistent on vda`},
+	{"`stream = \"virtnbdbackup\"`, a disk added", func(s *situation) {
+		adopted(0)(s)
+		s.domain.Disks = append(s.domain.Disks, disk("vdb"))
+	}, []string{"inc"}, "disk vdb is new"},
+	{"`stream = \"virtnbdbackup\"`, a disk added that the chain had before", func(s *situation) {
+		adopted(0)(s)
+		s.open().Manifest.Points[0].Disks = append(s.open().Manifest.Points[0].Disks, store.PointDisk{Target: "vdb"})
+		s.domain.Disks = append(s.domain.Disks, disk("vdb"))
+	}, []string{"full"}, "disk vdb is new"},
+	{"open chain of virtnbdbackup, `stream = \"v3\"`", func(s *situation) {
+		adopted(0)(s)
+		s.want.Policy.Stream = "v3"
+	}, []string{"full"}, `the open chain has stream "virtnbdbackup" and stream = "v3" (vbk convert would keep the chain)`},
+	{"`stream` changed", func(s *situation) { s.want.Policy.Stream = "virtnbdbackup" },
+		[]string{"full"}, `the open chain has stream "v3" and stream = "virtnbdbackup"`},
+	{"`mode = \"full\"`", func(s *situation) { s.want.Policy.Mode = "full" },
+		[]string{"full"}, `the newest point is 25h old and every = "24h" and mode = "full"`},
+	{"`mode = \"full\"` for some time: our checkpoint is superseded", func(s *situation) {
+		s.want.Policy.Mode = "full"
+		superseded := s.domain.Checkpoints
+		s.chains(s.folder.Chains[0], chain(2, noon.Add(-25*time.Hour)))
+		s.open().Manifest.Points[0].Checkpoint, s.domain.Checkpoints = "", superseded
+	}, []string{"cleanup", "full"}, `and mode = "full"`},
+	{"`mode = \"full\"` became `incremental`", func(s *situation) {
+		s.chains(chain(1, noon.Add(-25*time.Hour)))
+		s.open().Manifest.Points[0].Checkpoint, s.domain.Checkpoints = "", nil
+	}, []string{"resync"}, "the newest point has no checkpoint"},
+	{"chain as long as `max_increments`, `prune = \"merge\"`", func(s *situation) {
+		s.want.Policy.Chain.MaxIncrements, s.want.Policy.Retention.Prune, s.want.Policy.Retention.KeepLast = 1, "merge", number(9)
+	}, []string{"inc"}, "the newest point is 25h old"},
+	{"chain older than `full_every`, its full merged into a young point", func(s *situation) {
+		s.chains(chain(1, daily(7, 25*time.Hour)...))
+		c := s.open()
+		c.Manifest.Points = c.Manifest.Points[5:]
+		c.Manifest.Points[0].Merged, c.Manifest.Points[0].Kind, c.Manifest.Points[0].Parent = 5, store.Full, -1
+	}, []string{"full"}, `the chain is 7d old and full_every = "7d"`},
+	{"less than `min_change` is dirty", func(s *situation) { s.waiting() },
+		nil, `only 1.00 MiB changed and min_change = "16.0 MiB"`},
+	{"less than `min_change` is dirty, and the next interval would exceed the `rpo`", func(s *situation) {
+		s.waiting()
+		s.want.Policy.RPO = config.Duration(49*time.Hour - time.Second)
+	}, []string{"inc"}, "the newest point is 25h old"},
+	{"less than `min_change` is dirty, and a disk is to be read whole", func(s *situation) {
+		s.waiting()
+		s.domain.Disks = append(s.domain.Disks, disk("vdb"))
+		s.domain.Disks[1].Size = 4096
+	}, []string{"inc"}, "disk vdb is new"},
+	{"less than `min_change` is dirty, `-full`", func(s *situation) {
+		s.waiting()
+		s.full()
+	}, []string{"full"}, "-full asked for a new chain"},
+	{"`schedule`: no tick has passed", func(s *situation) { s.want.Policy.Schedule = "30 10 * * 6" },
+		nil, "not due"},
+	{"`schedule`: a tick has passed", func(s *situation) { s.want.Policy.Schedule = "30 11 * * *" },
+		[]string{"inc"}, `the newest point is 25h old and schedule = "30 11 * * *" was due at 2026-11-22 11:30 UTC`},
+	{"`schedule`: the newest point is older than the tick by less than a tenth of the gap, at most an hour", func(s *situation) {
+		s.want.Policy.Schedule = "59 11 * * 6"
+	}, nil, "not due"},
+	{"`schedule` that cannot be read", func(s *situation) { s.want.Policy.Schedule = "@daily" },
+		nil, `schedule = "@daily" cannot be read`},
+	{"raw disk", rawDisk("resync"), []string{"resync"}, "vdb has no bitmap (raw)"},
+	{"raw disk, `raw = \"full\"`", rawDisk("full"), []string{"inc"}, "vdb has no bitmap (raw)"},
+	{"raw disk, `raw = \"skip\"`", rawDisk("skip"), []string{"inc"}, "the newest point is 25h old"},
+	{"raw disk, `raw = \"fail\"`", rawDisk("fail"), nil, "disk vdb (/images/vdb.qcow2) has format raw: dirty bitmaps need qcow2 version 3"},
+	{"raw disk, `on_broken = \"fail\"`", func(s *situation) {
+		rawDisk("resync")(s)
+		s.want.Policy.Chain.OnBroken = "fail"
+	}, []string{"resync"}, "vdb has no bitmap (raw)"},
+	{"only raw disks, no checkpoint", func(s *situation) {
+		s.domain.Disks[0].Format = "raw"
+		s.open().Manifest.Points[1].Checkpoint, s.domain.Checkpoints = "", nil
+	}, []string{"resync"}, "vda has no bitmap (raw)"},
+	{"only raw disks, `raw = \"full\"`", func(s *situation) {
+		s.domain.Disks[0].Format, s.want.Policy.Disks.Raw = "raw", "full"
+	}, []string{"full"}, "vda has no bitmap (raw)"},
+	{"raw disk, `stream = \"virtnbdbackup\"`", func(s *situation) {
+		adopted(0)(s)
+		s.domain.Disks[0].Format = "raw"
+	}, []string{"full"}, "vda has no bitmap (raw)"},
+	{"disk of another format", func(s *situation) { s.domain.Disks[0].Format = "vmdk" },
+		nil, "disk vda (/images/vda.qcow2) has format vmdk: dirty bitmaps need qcow2 version 3"},
 	{"raw disk that `disks { exclude }` leaves out", func(s *situation) {
 		raw := disk("vdb")
 		raw.Format = "raw"
@@ -217,10 +347,48 @@ var behaviours = []struct {
 		s.want.Policy.Retention.KeepLast = number(1)
 		s.chains(chain(1, daily(3, 9*day)...), renumbered(*s.open(), 2))
 	}, []string{"prune", "inc"}, "the newest point is 25h old"},
+	{"point in the middle that no rule keeps, `prune = \"merge\"`", func(s *situation) {
+		s.merging(2)
+		s.chains(chain(1, daily(4, time.Hour)...))
+	}, []string{"merge"}, "not due"},
+	{"points that no rule keeps once there is a new one, `prune = \"merge\"`", func(s *situation) {
+		s.merging(2)
+	}, []string{"inc", "merge-after"}, "the newest point is 25h old"},
 	{"chain that the new point makes needless", func(s *situation) {
 		s.want.Policy.Retention.KeepLast = number(1)
 		s.full()
 	}, []string{"full", "prune-after"}, "-full asked for a new chain"},
+}
+
+// merging keeps the last n points and merges the others away.
+func (s *situation) merging(n int) {
+	s.want.Policy.Retention.KeepLast, s.want.Policy.Retention.Prune = number(n), "merge"
+}
+
+// waiting is a policy that has an increment of 1 MiB wait.
+func (s *situation) waiting() {
+	s.want.Policy.MinChange, s.want.Policy.RPO = 16<<20, config.Duration(72*time.Hour)
+}
+
+// adopted makes the chain one of virtnbdbackup, whose checkpoint libvirt has
+// with another time.
+func adopted(late time.Duration) func(*situation) {
+	return func(s *situation) {
+		s.want.Policy.Stream, s.open().Manifest.Stream = "virtnbdbackup", store.VirtNBDBackup
+		head := &s.open().Manifest.Points[1]
+		head.Checkpoint, head.Created = "virtnbdbackup.1", head.Start
+		s.domain.Checkpoints = []virt.Checkpoint{checkpointOf(*s.open())}
+		s.domain.Checkpoints[0].Created = head.Created.Add(late)
+	}
+}
+
+// rawDisk gives the situation a second, raw disk that is in the head.
+func rawDisk(policy string) func(*situation) {
+	return func(s *situation) {
+		two(s)
+		s.domain.Disks[1].Format, s.want.Policy.Disks.Raw = "raw", policy
+		s.domain.Checkpoints[0].Disks = s.domain.Checkpoints[0].Disks[:1]
+	}
 }
 
 // two gives the situation a second disk that is in head and checkpoint.
@@ -270,12 +438,12 @@ func TestBehaviours(t *testing.T) {
 
 // inWords is what docs/behaviours.md says about the actions of a row.
 func inWords(actions []string, i Instance) string {
-	words := map[string]string{"full": "full, new chain", "inc": "increment", "cleanup": "clean up", "prune": "release the chain",
-		"prune-after": "then release the chain"}
+	words := map[string]string{"full": "full, new chain", "inc": "increment", "resync": "increment", "cleanup": "clean up", "prune": "release the chain",
+		"prune-after": "then release the chain", "merge": "merge the point", "merge-after": "then merge the point"}
 	var said []string
 	for _, a := range actions {
 		word := words[a]
-		if b := i.Backup(); a == "inc" {
+		if b := i.Backup(); word == "increment" {
 			_, whole, _ := strings.Cut(b.String(), " with ")
 			word = strings.TrimSuffix(word+", "+whole, ", ")
 		}
@@ -340,7 +508,7 @@ func TestIncrementNamesItsBase(t *testing.T) {
 	if b.Chain != s.open().Name || b.Head != 1 || b.Checkpoint != head.Checkpoint || b.Closes != "" {
 		t.Errorf("increment on %+v", b)
 	}
-	if b.Disks[0].Base || !b.Disks[1].Base || b.Disks[1].Reason == "" {
+	if b.Disks[0].Whole() || !b.Disks[1].Resync || b.Disks[1].Reason == "" || b.Kind != store.Resync {
 		t.Errorf("disks %+v", b.Disks)
 	}
 	if b.Estimate != 6<<20 {

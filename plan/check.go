@@ -1,6 +1,12 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vbk/store"
+)
 
 // Verdict on a planned action, right before it is done.
 type Verdict string
@@ -22,6 +28,8 @@ func Check(planned Action, now Instance) (Action, Verdict, string) {
 		return checkBackup(planned, now)
 	case KindPrune:
 		return checkPrune(planned, now)
+	case KindMerge:
+		return checkMerge(planned, now)
 	case KindCleanup:
 		for _, a := range now.Actions {
 			if a.Kind == KindCleanup {
@@ -54,30 +62,37 @@ func (b *Backup) String() string {
 	if b.Chain == "" {
 		return "a full that opens a new chain"
 	}
-	whole := ""
+	var whole, resynced string
 	for _, d := range b.Disks {
-		if d.Base {
+		switch {
+		case d.Base:
 			whole += " " + d.Target
+		case d.Resync:
+			resynced += " " + d.Target
 		}
 	}
-	if whole != "" {
-		whole = " with all of" + whole
+	var with []string
+	if resynced != "" {
+		with = append(with, "a resync of"+resynced)
 	}
-	return fmt.Sprintf("an increment on %s.%d%s", b.Chain, b.Head, whole)
+	if whole != "" {
+		with = append(with, "all of"+whole)
+	}
+	text := fmt.Sprintf("an increment on %s.%d", b.Chain, b.Head)
+	if len(with) > 0 {
+		text += " with " + strings.Join(with, " and ")
+	}
+	return text
 }
 
 func sameBackup(a, b *Backup) bool {
-	if a.Kind != b.Kind || a.Chain != b.Chain || a.Head != b.Head || a.Checkpoint != b.Checkpoint ||
-		a.Closes != b.Closes || len(a.Disks) != len(b.Disks) {
-		return false
-	}
-	for i := range a.Disks {
-		x, y := a.Disks[i], b.Disks[i]
-		if x.Target != y.Target || x.Base != y.Base || x.Size != y.Size || x.Source != y.Source {
-			return false
-		}
-	}
-	return true
+	return a.Kind == b.Kind && a.Chain == b.Chain && a.Head == b.Head && a.Checkpoint == b.Checkpoint &&
+		a.Closes == b.Closes && a.Stream == b.Stream && slices.EqualFunc(a.Disks, b.Disks, sameDisk)
+}
+
+func sameDisk(a, b DiskBackup) bool {
+	a.Reason, b.Reason = "", ""
+	return a == b
 }
 
 func checkPrune(planned Action, now Instance) (Action, Verdict, string) {
@@ -86,7 +101,7 @@ func checkPrune(planned Action, now Instance) (Action, Verdict, string) {
 		if a.Kind != KindPrune || a.Prune.Chain != chain {
 			continue
 		}
-		if a.Prune.Manifest != planned.Prune.Manifest {
+		if !slices.Equal(a.Prune.Attempts, planned.Prune.Attempts) {
 			return planned, Stale, fmt.Sprintf("chain %s changed since the plan was made", chain)
 		}
 		if a.Prune.After {
@@ -103,4 +118,58 @@ func checkPrune(planned Action, now Instance) (Action, Verdict, string) {
 		return planned, Stale, now.Error
 	}
 	return planned, Satisfied, fmt.Sprintf("chain %s is gone already", chain)
+}
+
+// checkMerge depends on the points it names and on nothing else: what was
+// reviewed is still right when more is to go by now.
+func checkMerge(planned Action, now Instance) (Action, Verdict, string) {
+	m := planned.Merge
+	there := map[int]bool{}
+	for _, k := range now.Kept {
+		there[k.Sequence] = there[k.Sequence] || k.Chain == m.Chain
+	}
+	if now.Error != "" && len(now.Kept) == 0 { // nobody looked at the chains
+		return planned, Stale, now.Error
+	}
+	if !slices.ContainsFunc(m.Gone, func(sequence int) bool { return there[sequence] }) {
+		return planned, Satisfied, fmt.Sprintf("the points of chain %s are gone already", m.Chain)
+	}
+	given := map[int]bool{}
+	for _, a := range now.Actions {
+		if a.Kind != KindMerge || a.Merge.Chain != m.Chain {
+			continue
+		}
+		for _, sequence := range a.Merge.Gone {
+			given[sequence] = true
+		}
+		if !a.Merge.covers(*m) {
+			continue
+		}
+		if planned.Merge = m.now(); !there[m.Into] || a.Merge.After && a.Merge.Into == m.Into {
+			return planned, Stale, fmt.Sprintf("points of chain %s are merged only into a new point, and none was made", m.Chain)
+		}
+		return planned, Holds, ""
+	}
+	for _, sequence := range m.Gone {
+		if there[sequence] && !given[sequence] {
+			return planned, Satisfied, fmt.Sprintf("point %s.%d is kept now", m.Chain, sequence)
+		}
+	}
+	return planned, Stale, fmt.Sprintf("chain %s changed since the plan was made", m.Chain)
+}
+
+// now is the merge when nothing is waited for any more.
+func (m Merge) now() *Merge {
+	m.After = false
+	return &m
+}
+
+// attempts tell points from others that have their place: they are never drawn
+// twice.
+func attempts(points []store.Point) []string {
+	all := make([]string, len(points))
+	for n, p := range points {
+		all[n] = p.Attempt
+	}
+	return all
 }

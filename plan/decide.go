@@ -24,12 +24,17 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 			i.Locked = s.Folder.Locked
 			return i
 		}
+		i.Newest, _ = newestSound(s.Folder, now)
 	}
 	if i.Error, i.Hint = unanswered(w, s.Domain); i.Error != "" {
 		return i
 	}
 	if c := leftovers(w, s); c != nil {
 		i.Actions = append(i.Actions, Action{Kind: KindCleanup, Reason: "left by an interrupted run", Cleanup: c})
+	}
+	if w.Release != "" {
+		i.decideRelease(s, now)
+		return i
 	}
 	choice := chooseBackup(w, s, now)
 	i.Error, i.Hint, i.Idle, i.Due = choice.err, choice.hint, choice.idle, choice.due

@@ -9,17 +9,28 @@
 //
 //	plan.go       the plan, as data
 //	make.go       Make: all instances, and what is not one
+//	address.go    what -target and the like mean
 //	inventory.go  what exists: hosts with their domains, stores with their chains
 //	survey.go     how it is looked up
 //	claims.go     which block takes which domain
 //	want.go       what one instance is meant to be: address, policy, store, host
 //	decide.go     Decide(want, seen, now): the actions of one instance, with reasons
-//	backup.go     full or increment, per disk
+//	due.go        is a backup due? every, schedule, the newest sound point
+//	schedule.go   a cron line, day by day
+//	backup.go     full or increment
+//	chain.go      when a new chain begins
+//	disks.go      which disks take part, and how each joins the chain
 //	cleanup.go    what an interrupted run left
 //	retention.go  which points are kept by which rule
 //	prune.go      which chains go, and when
+//	merge.go      which points inside a chain go
+//	departed.go   folders that nobody claims, and when their chains go
+//	estimate.go   bytes and time, by history; what a plan does to a store's space
 //	check.go      is a planned action still right? holds, satisfied or stale
 //	file.go       the saved plan: Encode, Decode, Bind
+//	results.go    what check blocks see
+//	simulate.go   a policy played for days to come
+//	compare.go    what a change of the configuration does, and nothing else
 //	units.go      spans and sizes as people say them
 //
 // A domain on a store is an instance. Everything that is decided about it is

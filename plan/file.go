@@ -10,7 +10,7 @@ import (
 )
 
 // fileVersion of saved plans that this package writes and reads.
-const fileVersion = "vbk-plan/1"
+const fileVersion = "vbk-plan/2"
 
 // maxFile bounds what Decode takes: 10 000 domains fit many times.
 const maxFile = 1 << 30
@@ -79,13 +79,29 @@ func (f file) check() error {
 			return fmt.Errorf("%s: digest differs: %w", i.Want.Address, ErrEdited)
 		}
 		for _, a := range i.Actions {
-			if (a.Kind == KindBackup) != (a.Backup != nil) || (a.Kind == KindPrune) != (a.Prune != nil) ||
-				(a.Kind == KindCleanup) != (a.Cleanup != nil) || a.Backup == nil && a.Prune == nil && a.Cleanup == nil {
+			if a.content() != a.Kind {
 				return fmt.Errorf("%s: an action of kind %q has not the content of its kind", i.Want.Address, a.Kind)
 			}
 		}
 	}
 	return nil
+}
+
+// content is the kind of what an action carries; "" if that is not one thing, or
+// cannot be done.
+func (a Action) content() (k Kind) {
+	carried := 0
+	for kind, there := range map[Kind]bool{KindCleanup: a.Cleanup != nil, KindBackup: a.Backup != nil, KindPrune: a.Prune != nil,
+		KindMerge: a.Merge != nil && len(a.Merge.Gone) > 0 && len(a.Merge.Attempts) == len(a.Merge.Gone)+1} {
+		if there {
+			carried++
+			k = kind
+		}
+	}
+	if carried != 1 {
+		return ""
+	}
+	return k
 }
 
 func sum(text []byte) string {
@@ -101,10 +117,13 @@ type Refusal struct{ Address, Why string }
 // was made. fresh is what Make says now, for all instances. Where that fails and
 // leaves nothing to do, the saved decision is refused too; a lock is waited for.
 // The bound plan holds the instances that may run, with the configuration's Want
-// and the folder that was found.
+// and the folder that was found. A plan that is not applicable has none.
 func Bind(saved, fresh Plan) (bound Plan, refused []Refusal) {
 	bound = saved
 	bound.Instances = nil
+	if saved.NotApplicable != "" {
+		return bound, []Refusal{{"the plan", "it can never be applied: " + saved.NotApplicable}}
+	}
 	current := map[string]Instance{}
 	for _, i := range fresh.Instances {
 		current[i.Want.Address] = i

@@ -96,7 +96,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"edited":                        {replace("hv1", "hv2"), true, "edited or cut off"},
 		"another sum":                   {append(text[:len(text)-2:len(text)-2], 'x', '\n'), true, "edited"},
 		"something after it":            {append(text[:len(text):len(text)], "more\n"...), true, "edited"},
-		"another version":               {resealed(text, fileVersion, "vbk-plan/2"), false, `version "vbk-plan/2", this vbk reads "vbk-plan/1"`},
+		"another version":               {resealed(text, fileVersion, "vbk-plan/3"), false, `version "vbk-plan/3", this vbk reads "vbk-plan/2"`},
 		"unknown field":                 {resealed(text, `"vbk_version"`, `"vbk_virsion"`), false, "vbk_virsion"},
 		"not JSON":                      {resealed(text, "{", "["), false, "decode plan: "},
 		"a want that was edited":        {resealed(text, `"path": "/srv/backup"`, `"path": "/srv/other"`), true, "digest differs"},
@@ -126,9 +126,9 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Add(resealed(text, fileVersion, "vbk-plan/2"))
+	f.Add(resealed(text, fileVersion, "vbk-plan/3"))
 	f.Add(resealed(text, `"instances": [`, `"instances": [{},`))
-	f.Add(resealed(nil, "", `{"version":"vbk-plan/1"}`))
+	f.Add(resealed(nil, "", `{"version":"vbk-plan/2"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		// The sum would keep all of the interesting input out.
 		body, _, _ := bytes.Cut(text, []byte("\nsha256:"))
@@ -225,5 +225,47 @@ func TestBindLeavesTheSavedPlan(t *testing.T) {
 	Bind(plan, Make(cfg, have, Options{}, noon))
 	if after, _ := Encode(plan); !bytes.Equal(before, after) {
 		t.Error("Bind changed the saved plan")
+	}
+}
+
+// TestNotApplicable: a plan that was made for another time, or from a file, is
+// saved and shown, and never done.
+func TestNotApplicable(t *testing.T) {
+	cfg := configuration(block("web", "web*"))
+	cfg.Variables = map[string]string{"site": `"ams"`}
+	have := inventory(nil, host("hv1", machine("vda")), host("hv2"))
+	text, err := Encode(Make(cfg, have, Options{NotApplicable: "it was made with -now"}, noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := Decode(text)
+	if err != nil || saved.Empty() || saved.Variables["site"] != `"ams"` {
+		t.Fatalf("saved %+v: %v", saved, err)
+	}
+	bound, refused := Bind(saved, Make(cfg, have, Options{}, noon))
+	if len(bound.Instances) > 0 || len(refused) != 1 || refused[0].Why != "it can never be applied: it was made with -now" {
+		t.Errorf("bound %+v, refused %+v", bound.Instances, refused)
+	}
+}
+
+// TestMergesAreSaved: a merge is read back as it was written, and refused where
+// it does not say whose points it means.
+func TestMergesAreSaved(t *testing.T) {
+	s := ordinary()
+	s.merging(1)
+	text, err := Encode(Plan{Instances: []Instance{s.decide()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := Decode(text)
+	if err != nil || len(merged(saved.Instances[0])) != 1 {
+		t.Fatalf("saved %+v: %v", saved, err)
+	}
+	saved.Instances[0].Actions[1].Merge.Attempts = nil
+	if text, err = Encode(saved); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Decode(text); err == nil {
+		t.Error("a merge of unnamed points was read")
 	}
 }

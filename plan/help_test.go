@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,9 +31,10 @@ func hv1() config.Host {
 
 func policy() config.Policy {
 	return config.Policy{
-		Store: nas().Address(), Every: config.Duration(day), Offline: "backup",
-		Chain:       config.Chain{FullEvery: config.Duration(7 * day), MaxIncrements: 30},
-		Retention:   config.Retention{MinChains: 1, MaxPrune: 50},
+		Store: nas().Address(), Every: config.Duration(day), RPO: config.Duration(2 * day), Mode: "incremental", Offline: "backup", Stream: "v3",
+		Chain:       config.Chain{FullEvery: config.Duration(7 * day), MaxIncrements: 30, OnBroken: "resync"},
+		Retention:   config.Retention{Anchor: "any", Prune: "chain", MinChains: 1, MaxPrune: 50},
+		Disks:       config.Disks{Raw: "resync"},
 		Compression: config.Compression{Codec: "zstd", Level: 1},
 	}
 }
@@ -89,7 +91,7 @@ func pointAt(chain string, sequence int, start time.Time, disks []virt.Disk) sto
 func chain(number int, starts ...time.Time) store.Chain {
 	name := chainName(starts[0], number)
 	c := store.Chain{Name: name, Manifest: store.Manifest{FormatVersion: 1, Number: len(starts), StoreID: storeID, Chain: name,
-		ChainNumber: number, Domain: "web01", UUID: uuid1, Owner: store.Owner{Address: want().Address, HostUUID: "host-1"}}}
+		ChainNumber: number, Domain: "web01", UUID: uuid1, HashKey: strings.Repeat("0", 64), Owner: store.Owner{Address: want().Address, HostUUID: "host-1"}}}
 	for n, start := range starts {
 		c.Manifest.Points = append(c.Manifest.Points, pointAt(name, n, start, []virt.Disk{disk("vda")}))
 	}
@@ -133,8 +135,8 @@ func summary(i Instance) (words []string) {
 		switch {
 		case a.Kind == KindBackup:
 			word = string(a.Backup.Kind)
-		case a.Kind == KindPrune && a.Prune.After:
-			word = "prune-after"
+		case a.waits():
+			word += "-after"
 		}
 		words = append(words, word)
 	}

@@ -28,6 +28,11 @@ func drawRetention(t *rapid.T) config.Retention {
 			*rule = number(rapid.IntRange(1, 5).Draw(t, name+" count"))
 		}
 	}
+	r.Prune = rapid.SampledFrom([]string{"chain", "merge"}).Draw(t, "prune")
+	if r.Anchor = "any"; r.Prune == "chain" {
+		r.Anchor = rapid.SampledFrom([]string{"any", "full"}).Draw(t, "anchor")
+	}
+	r.Departed = config.Duration(rapid.SampledFrom([]time.Duration{0, 2 * day, 30 * day}).Draw(t, "departed"))
 	if rapid.Bool().Draw(t, "within") {
 		r.KeepWithin = within(time.Duration(rapid.IntRange(1, 400).Draw(t, "keep_within")) * time.Hour)
 	}
@@ -51,8 +56,15 @@ func newWorld(t *rapid.T) *world {
 	w.cfg.Domains[1].Exclude = []string{"web01"}
 	w.cfg.Name = "site-a"
 	w.cfg.TimeZone = rapid.SampledFrom([]*time.Location{time.UTC, mustLoad("America/New_York"), mustLoad("Pacific/Apia")}).Draw(t, "zone")
+	w.cfg.Removed = []config.Removed{{From: "domain.old"}}
 	for n := range w.cfg.Domains {
 		p := &w.cfg.Domains[n].Policy
+		p.Mode = rapid.SampledFrom([]string{"incremental", "incremental", "incremental", "full"}).Draw(t, "mode")
+		p.Stream = rapid.SampledFrom([]string{"v3", "v3", "v3", "virtnbdbackup"}).Draw(t, "stream")
+		p.Chain.OnBroken = rapid.SampledFrom([]string{"resync", "resync", "full", "fail"}).Draw(t, "on_broken")
+		p.Disks.Raw = rapid.SampledFrom([]string{"resync", "full", "skip", "fail"}).Draw(t, "raw")
+		p.Schedule = rapid.SampledFrom([]string{"", "", "30 2 * * *", "0 */6 * * 1-5"}).Draw(t, "schedule")
+		p.MinChange = rapid.SampledFrom([]int64{0, 0, 1}).Draw(t, "min_change")
 		p.Every = config.Duration(rapid.SampledFrom([]time.Duration{time.Hour, 6 * time.Hour, day}).Draw(t, "every"))
 		p.Chain.FullEvery = config.Duration(rapid.SampledFrom([]time.Duration{0, 2 * day, 7 * day}).Draw(t, "full_every"))
 		p.Chain.MaxIncrements = rapid.IntRange(1, 6).Draw(t, "max_increments")
@@ -71,94 +83,6 @@ func mustLoad(name string) *time.Location {
 		panic(err)
 	}
 	return zone
-}
-
-func (w *world) pass() {
-	minutes := rapid.SampledFrom([]int{10, 70, 360, 1440, 1500, 4 * 1440, 30 * 1440}).Draw(w.t, "minutes")
-	w.now = w.now.Add(time.Duration(minutes) * time.Minute)
-}
-
-func (w *world) anyDomain() *virt.Domain {
-	return w.domain(rapid.SampledFrom([]string{uuid1, uuid2}).Draw(w.t, "domain"))
-}
-
-// anyChain is a chain of a folder of ours; false if there is none.
-func (w *world) anyChain() (*store.Chain, bool) {
-	var all []*store.Chain
-	for f := range w.have.Stores[0].Domains {
-		if folder := &w.have.Stores[0].Domains[f]; folder.UUID != "3" {
-			folder.Chains = slices.Clone(folder.Chains)
-			for c := range folder.Chains {
-				all = append(all, &folder.Chains[c])
-			}
-		}
-	}
-	if len(all) == 0 {
-		return nil, false
-	}
-	return rapid.SampledFrom(all).Draw(w.t, "chain"), true
-}
-
-// happen is something that happens to domains, their disks or the store.
-func (w *world) happen() {
-	d := w.anyDomain()
-	d.Disks, d.Checkpoints = slices.Clone(d.Disks), slices.Clone(d.Checkpoints)
-	switch what := rapid.IntRange(0, 9).Draw(w.t, "what"); what {
-	case 0:
-		d.Job = nil
-		d.State = rapid.SampledFrom([]virt.State{virt.Running, virt.Running, virt.Paused, virt.ShutOff}).Draw(w.t, "state")
-	case 1:
-		d.Disks[0].Size += gib
-	case 2:
-		d.Disks[0].Source += "x"
-	case 3:
-		w.serial++
-		d.Disks = append(d.Disks, disk(fmt.Sprintf("vdx%d", w.serial)))
-	case 4:
-		d.Disks = d.Disks[max(0, len(d.Disks)-1):]
-	case 5, 6: // a bitmap breaks, or the checkpoint goes
-		n := rapid.IntRange(0, len(d.Checkpoints)-1).Draw(w.t, "checkpoint")
-		if c := d.Checkpoints[n]; len(c.Disks) > 0 && what == 5 {
-			d.Checkpoints[n].Disks = append(slices.Clone(c.Disks[1:]), virt.CheckpointDisk{Target: c.Disks[0].Target, Health: virt.Broken})
-		} else if n > 1 {
-			d.Checkpoints = slices.Delete(d.Checkpoints, n, n+1)
-		}
-	case 7:
-		if d.Job == nil && d.State.Active() {
-			d.Job = &virt.Job{Operation: "block copy"}
-		} else if d.Job != nil && d.Job.Socket == "" {
-			d.Job = nil
-		}
-	case 8:
-		w.damage()
-	case 9: // a clock was wrong, another configuration was here, or somebody repaired the chain
-		if c, ok := w.anyChain(); ok {
-			c.Manifest.Points = slices.Clone(c.Manifest.Points)
-			switch rapid.IntRange(0, 2).Draw(w.t, "chain event") {
-			case 0:
-				c.Manifest.Points[len(c.Manifest.Points)-1].Start = w.now.Add(time.Duration(rapid.IntRange(-90, 90).Draw(w.t, "days")) * day)
-			case 1:
-				c.Manifest.Owner.Configuration = "site-b"
-			case 2:
-				c.Problems = nil
-			}
-		}
-	}
-}
-
-// damage adds a problem to a chain; false if there is none.
-func (w *world) damage() bool {
-	c, ok := w.anyChain()
-	if !ok {
-		return false
-	}
-	from := rapid.IntRange(0, len(c.Manifest.Points)).Draw(w.t, "from") // one beyond the head: a manifest is missing
-	p := problem(from, rapid.SampledFrom([]int{0, 0, from + 1, from + 3}).Draw(w.t, "until"))
-	if rapid.IntRange(0, 9).Draw(w.t, "harmless") == 0 {
-		p.From, p.Until = store.NoPoint, 0
-	}
-	c.Problems = append(slices.Clone(c.Problems), p)
-	return true
 }
 
 func (w *world) make(o Options) Plan { return Make(w.cfg, w.have, o, w.now) }
@@ -209,8 +133,11 @@ func TestHistories(t *testing.T) {
 
 // guarded does something and compares what must not be lost by it.
 func (w *world) guarded(act func()) {
-	foreign, sound := w.foreign(), w.soundPoints()
+	foreign, sound, protected := w.foreign(), w.soundPoints(), w.protected()
 	act()
+	if now := w.protected(); !slices.Equal(now, protected) {
+		w.t.Fatalf("protected were %q, are %q", protected, now)
+	}
 	if now := w.foreign(); now != foreign {
 		w.t.Fatalf("what is not ours was touched: %s, was %s", now, foreign)
 	}
@@ -236,10 +163,12 @@ func (w *world) night() {
 	}
 	for _, f := range w.have.Stores[0].Domains {
 		for _, c := range f.Chains {
-			for n, point := range c.Manifest.Points {
-				if point.Sequence != n || point.Parent != n-1 {
+			parent := -1
+			for _, point := range c.Manifest.Points {
+				if point.Parent != parent {
 					w.t.Fatalf("%s.%d has parent %d", c.Name, point.Sequence, point.Parent)
 				}
+				parent = point.Sequence
 			}
 		}
 	}
@@ -255,15 +184,21 @@ func (w *world) sameBytes(p, q Plan) {
 
 // order: cleanup, what goes anyway, the backup, what goes because of it.
 func (w *world) order(i Instance) {
-	rank := map[string]int{"cleanup": 0, "prune": 1, "full": 2, "inc": 2, "prune-after": 3}
+	rank := map[string]int{"cleanup": 0, "prune": 1, "merge": 2, "full": 3, "inc": 3, "resync": 3, "prune-after": 4, "merge-after": 5}
 	words := summary(i)
 	if !slices.IsSortedFunc(words, func(a, b string) int { return rank[a] - rank[b] }) {
 		w.t.Fatalf("order %q", words)
 	}
-	today := retained(i.Want, w.chains(i), nil, w.now)
+	if i.Want.Release != "" {
+		return
+	}
+	today := retained(i.Want, i.Want.zone(), w.chains(i), nil, w.now)
 	for _, a := range i.Actions {
 		if a.Kind == KindPrune && !a.Prune.After && !slices.ContainsFunc(today.victims, func(n int) bool { return w.chains(i)[n].Name == a.Prune.Chain }) {
 			w.t.Fatalf("chain %s does not wait for the point that it needs", a.Prune.Chain)
+		}
+		if a.Kind == KindMerge && !a.Merge.After && !slices.ContainsFunc(today.merges, func(m Merge) bool { return m.covers(*a.Merge) }) {
+			w.t.Fatalf("merge %+v does not wait for the point that it needs", a.Merge)
 		}
 	}
 }
@@ -279,11 +214,29 @@ func (w *world) chains(i Instance) []store.Chain {
 
 // keptStays: what a rule holds after the planned backup does not go.
 func (w *world) keptStays(i Instance) {
-	for at := range heldPoints(i.Want, w.chains(i), i.Backup(), w.now) {
-		if at[0] < len(w.chains(i)) && slices.Contains(pruned(i), w.chains(i)[at[0]].Name) {
-			w.t.Fatalf("chain %s goes, and a rule holds its point %d", w.chains(i)[at[0]].Name, at[1])
+	gone := w.deleted(i)
+	for at := range heldPoints(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now) {
+		if at[0] == len(w.chains(i)) || i.Want.Release != "" {
+			continue
+		}
+		if p := fmt.Sprintf("%s.%d", w.chains(i)[at[0]].Name, at[1]); slices.Contains(gone, p) {
+			w.t.Fatalf("%s goes, and a rule holds it", p)
 		}
 	}
+}
+
+// deleted are the points that an instance gives up.
+func (w *world) deleted(i Instance) (all []string) {
+	for _, a := range i.Actions {
+		for _, c := range w.chains(i) {
+			for _, p := range c.Manifest.Points {
+				if a.Prune != nil && a.Prune.Chain == c.Name || a.Merge != nil && a.Merge.Chain == c.Name && slices.Contains(a.Merge.Gone, p.Sequence) {
+					all = append(all, fmt.Sprintf("%s.%d", c.Name, p.Sequence))
+				}
+			}
+		}
+	}
+	return all
 }
 
 // apply does a saved plan, now or later: never anything that a fresh plan with
@@ -307,11 +260,14 @@ func (w *world) apply(saved Plan, asked Options) {
 			if verdict != Holds {
 				continue
 			}
-			if !slices.ContainsFunc(fresh[i.Want.Address].Actions, func(b Action) bool { return cmp.Equal(a, b) }) {
+			if !slices.ContainsFunc(fresh[i.Want.Address].Actions, func(b Action) bool {
+				return cmp.Equal(a, b) || a.Merge != nil && b.Merge != nil && b.Merge.covers(*a.Merge)
+			}) {
 				w.t.Fatalf("%s: %s holds, and a fresh plan has %q", i.Want.Address, a.Kind, summary(fresh[i.Want.Address]))
 			}
 			reviewed := a.Kind == KindCleanup || a.Kind == KindBackup && a.Backup.String() == planned.Backup.String() ||
-				a.Kind == KindPrune && a.Prune.Chain == planned.Prune.Chain && a.Prune.Points == planned.Prune.Points
+				a.Kind == KindPrune && a.Prune.Chain == planned.Prune.Chain && a.Prune.Points == planned.Prune.Points ||
+				a.Kind == KindMerge && slices.Equal(a.Merge.Gone, planned.Merge.Gone) && a.Merge.Into == planned.Merge.Into && !a.Merge.After
 			if a.Kind != planned.Kind || !reviewed {
 				w.t.Fatalf("%s: reviewed was %+v, done would be %+v", i.Want.Address, planned, a)
 			}
@@ -363,9 +319,12 @@ func (w *world) longerKeepsMore() {
 	}
 	after := Make(&longer, w.have, all, w.now)
 	for n, i := range after.Instances {
-		for _, c := range pruned(i) {
-			if !slices.Contains(pruned(before.Instances[n]), c) {
-				w.t.Fatalf("chain %s goes only by the longer rules", c)
+		if i.Want.Release != "" {
+			continue
+		}
+		for _, p := range w.deleted(i) {
+			if !slices.Contains(w.deleted(before.Instances[n]), p) {
+				w.t.Fatalf("%s goes only by the longer rules", p)
 			}
 		}
 	}
@@ -389,15 +348,18 @@ func (w *world) damageKeepsMore() {
 	}
 	for n, i := range broken.make(all).Instances {
 		was, is := before.Instances[n].Backup(), i.Backup()
-		if was != nil && is == nil || was != nil && was.Kind == store.Full && is.Kind == store.Increment {
+		if was != nil && is == nil || was != nil && was.Kind == store.Full && is.Kind != store.Full {
 			w.t.Fatalf("damage turned %s into %s", was, is)
 		}
 		if (was == nil) != (is == nil) || was != nil && was.Kind != is.Kind {
 			continue
 		}
-		for _, c := range pruned(i) {
-			if !slices.Contains(pruned(before.Instances[n]), c) {
-				w.t.Fatalf("chain %s goes only by more damage", c)
+		if i.Want.Release != "" {
+			continue
+		}
+		for _, p := range w.deleted(i) {
+			if !slices.Contains(w.deleted(before.Instances[n]), p) {
+				w.t.Fatalf("%s goes only by more damage", p)
 			}
 		}
 	}

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"time"
 
+	"vbk/config"
 	"vbk/store"
 	"vbk/virt"
 )
@@ -30,7 +32,8 @@ type Host struct {
 type Store struct {
 	Address string         `json:"address"`
 	ID      string         `json:"id,omitempty"`
-	Free    int64          `json:"free"` // bytes
+	Free    int64          `json:"free"`           // bytes
+	Size    int64          `json:"size,omitempty"` // bytes of its file system, 0 if unknown
 	Domains []store.Domain `json:"domains,omitempty"`
 	Error   string         `json:"error,omitempty"`
 	Hint    string         `json:"hint,omitempty"`
@@ -47,32 +50,55 @@ func (v Inventory) store(address string) Store {
 	return Store{Address: address, Error: "was not surveyed"}
 }
 
+// shelf finds the folders of a store.
+type shelf struct {
+	byUUID, byAttempt map[string][]*store.Domain
+	byName            map[string]*store.Domain
+	unreadable        []*store.Domain
+}
+
+func shelvesOf(v Inventory) map[string]shelf {
+	all := map[string]shelf{}
+	for _, s := range v.Stores {
+		f := shelf{map[string][]*store.Domain{}, map[string][]*store.Domain{}, map[string]*store.Domain{}, nil}
+		for i := range s.Domains {
+			d := &s.Domains[i]
+			if d.Error != "" {
+				f.unreadable = append(f.unreadable, d)
+			}
+			if d.Attempt != nil {
+				f.byAttempt[d.Attempt.Domain] = append(f.byAttempt[d.Attempt.Domain], d)
+			}
+			f.byUUID[d.UUID] = append(f.byUUID[d.UUID], d)
+			f.byName[d.Folder] = d
+		}
+		all[s.Address] = f
+	}
+	return all
+}
+
 // folders finds a domain's folder by the UUID in its manifests. More than one
 // is not for a program to choose from. If there is none it is the folder that
-// the first point would go to, or where a run was cut off before it; whether
-// that is another domain's is for Decide to see.
+// the first point would go to, or where a run was cut off before it (the domain
+// may have been renamed since); whether that is another domain's is for Decide
+// to see.
 //
 // A folder that cannot be read, and may be the domain's by the digits in its
 // name, is the answer whatever else there is: what it holds is unknown.
-func (s Store) folders(domain, uuid string) []*store.Domain {
-	var born, unborn []*store.Domain
-	for i := range s.Domains {
-		d := &s.Domains[i]
-		switch {
-		case d.Error != "" && mayBe(d, uuid):
+func (s shelf) folders(domain, uuid string) []*store.Domain {
+	for _, d := range s.unreadable {
+		if mayBe(d, uuid) {
 			return []*store.Domain{d}
-		case d.UUID == uuid:
-			born = append(born, d)
-		case d.Folder == store.FolderName(domain, uuid):
-			unborn = append([]*store.Domain{d}, unborn...)
-		case d.Attempt != nil && d.Attempt.Domain == uuid:
-			unborn = append(unborn, d) // the domain was renamed since
 		}
 	}
-	if len(born) == 0 && len(unborn) > 0 {
-		return unborn[:1]
+	if born := s.byUUID[uuid]; len(born) > 0 {
+		return born
 	}
-	return born
+	if d := s.byName[store.FolderName(domain, uuid)]; d != nil {
+		return []*store.Domain{d}
+	}
+	begun := s.byAttempt[uuid]
+	return begun[:min(1, len(begun))]
 }
 
 // mayBe says whether a folder that cannot be read is a domain's: by its UUID if
@@ -101,13 +127,12 @@ func (v Inventory) home(uuid string) string {
 	return newest.Manifest.Owner.HostUUID
 }
 
-// complete says whether every host answered, so that a domain that is in no
-// list is really gone.
-func (v Inventory) complete() bool {
+// complete says whether every host of the configuration answered, so that a
+// domain that is in no list is really gone.
+func (v Inventory) complete(want *config.Config) bool {
+	answered := map[string]bool{}
 	for _, h := range v.Hosts {
-		if h.Error != "" {
-			return false
-		}
+		answered[h.Name] = h.Error == ""
 	}
-	return true
+	return !slices.ContainsFunc(want.Hosts, func(h config.Host) bool { return !answered[h.Name] })
 }

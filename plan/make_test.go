@@ -224,14 +224,17 @@ func TestDeparted(t *testing.T) {
 		{"no longer claimed, whatever the host that did not answer has", *folder(chain(1, daily(3, day)...)),
 			[]Host{unclaimed, {Name: "hv2", Error: "down"}}, "no block claims the domain for this store", 0},
 		{"no longer claimed", *folder(chain(1, daily(3, day)...)), []Host{unclaimed}, "no block claims the domain for this store", 0},
-		{"its block is gone", orphan, []Host{unclaimed}, "domain.old, which made its chains, is not in the configuration", 0},
+		{"its block is gone", orphan, []Host{unclaimed}, "orphaned: domain.old, which made its chains, is not in the configuration", 0},
 		{"claimed by another block", orphan, []Host{host("hv1", machine("vda"))}, "", 0},
 		{"another configuration's", others, []Host{gone}, "", 1},
 		{"no manifest can be read", unread, []Host{gone}, "no manifest of it can be read", 0},
-		{"the newest manifest cannot be read", halfRead, []Host{unclaimed}, "domain.old, which made its chains, is not in the configuration", 0},
+		{"the newest manifest cannot be read", halfRead, []Host{unclaimed}, "orphaned: domain.old, which made its chains, is not in the configuration", 0},
 		{"leftovers only", store.Domain{Folder: "x-11111111", Leftovers: []string{"c/f"}}, []Host{gone}, "", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if len(row.hosts) == 1 {
+				row.hosts = append(row.hosts, host("hv2"))
+			}
 			p := Make(cfg, inventory([]store.Domain{row.folder}, row.hosts...), Options{}, noon)
 			var why string
 			for _, d := range p.Departed {
@@ -276,6 +279,10 @@ func TestOptions(t *testing.T) {
 		{Options{Exclude: []string{"domain.web"}}, []string{db}, nil},
 		{Options{Exclude: []string{`domain.web["hv1/web01"]`}}, []string{db}, nil},
 		{Options{Target: []string{"domain.web"}, Exclude: []string{"domain.web"}}, nil, nil},
+		{Options{Target: []string{`domain.web["hv1/*"]`}}, []string{web}, nil},
+		{Options{Target: []string{"domain.*"}, Exclude: []string{`domain.?b["*"]`}}, []string{web}, nil},
+		{Options{Target: []string{"*01*"}}, []string{web}, nil},
+		{Options{Exclude: []string{"domain.w?"}}, []string{db, web}, []string{"domain.w?"}},
 		{Options{Exclude: []string{"domain.wbe"}}, []string{db, web}, []string{"domain.wbe"}},
 		{Options{Full: []string{`domain.web["hv1/web02"]`}, AllowPrune: []string{"domain.db"}}, []string{db, web}, []string{`domain.web["hv1/web02"]`}},
 	} {

@@ -3,6 +3,7 @@ package plan
 import (
 	"time"
 
+	"vbk/config"
 	"vbk/store"
 )
 
@@ -18,6 +19,22 @@ type Plan struct {
 	Failures  []Failure  `json:"failures,omitempty"` // hosts and stores that could not be surveyed
 	Warnings  []string   `json:"warnings,omitempty"`
 	Others    int        `json:"others,omitempty"` // chains of other configurations on the same stores
+	Space     []Space    `json:"space,omitempty"`  // of each store that an action concerns, by address
+
+	Checks []config.CheckResult `json:"checks,omitempty"` // what the configuration's check blocks say, filled in after Make
+
+	NotApplicable string            `json:"not_applicable,omitempty"` // why the plan can never be applied: it was made at another time, or from a file
+	Variables     map[string]string `json:"variables,omitempty"`      // of the configuration, JSON; never sensitive ones
+}
+
+// Space is what a plan does to the bytes of a store.
+type Space struct {
+	Store   string `json:"store"`
+	Free    int64  `json:"free"` // now
+	MinFree int64  `json:"min_free"`
+	Stores  int64  `json:"stores"` // estimate of what the backups add
+	Before  int64  `json:"before"` // what deletions free that wait for no backup
+	After   int64  `json:"after"`  // at most so much becomes free later: deletions that wait for a backup, and merges
 }
 
 // Failure is something that could not be planned.
@@ -28,7 +45,7 @@ type Failure struct {
 }
 
 // Departed is a folder of this configuration whose domain is gone or no longer
-// claimed. It is listed and kept.
+// claimed, or whose block is. It is listed and kept.
 type Departed struct {
 	Store  string    `json:"store"`
 	Folder string    `json:"folder"`
@@ -36,10 +53,12 @@ type Departed struct {
 	Points int       `json:"points"`
 	Newest time.Time `json:"newest"`
 	Why    string    `json:"why"`
+	Until  time.Time `json:"until,omitzero"` // when `departed` deletes its chains; zero: they stay
 }
 
 // Instance is one domain on one store: what is planned for it, or why nothing
-// is.
+// is. Where Want.Release is set it is a folder that nobody claims, and there is
+// no host.
 type Instance struct {
 	Want    Want      `json:"want"`
 	Folder  string    `json:"folder,omitempty"` // on the store; "" before the first point
@@ -47,10 +66,11 @@ type Instance struct {
 	Locked  bool      `json:"locked,omitempty"` // another vbk is at work: the error passes
 	Error   string    `json:"error,omitempty"`  // why it cannot be planned: a failure
 	Hint    string    `json:"hint,omitempty"`
-	Idle    string    `json:"idle,omitempty"` // why no backup is planned though nothing is wrong
-	Due     time.Time `json:"due,omitzero"`   // when the next backup is due, if known
-	Held    []string  `json:"held,omitempty"` // what is held back, and what would allow it
-	Kept    []Kept    `json:"kept,omitempty"` // existing points and what holds each
+	Idle    string    `json:"idle,omitempty"`  // why no backup is planned though nothing is wrong
+	Due     time.Time `json:"due,omitzero"`    // when the next backup is due, where none is now
+	Newest  time.Time `json:"newest,omitzero"` // start of the newest point that restores, zero if there is none
+	Held    []string  `json:"held,omitempty"`  // what is held back, and what would allow it
+	Kept    []Kept    `json:"kept,omitempty"`  // existing points and what holds each
 }
 
 // Action is one step. Exactly one of the pointers is set, as Kind says.
@@ -95,6 +115,9 @@ type Backup struct {
 	Disks      []DiskBackup `json:"disks"`
 	Others     []string     `json:"others,omitempty"` // targets that take no part
 	Estimate   int64        `json:"estimate"`         // bytes to read: libvirt's count, or the virtual sizes for a full
+
+	Stores int64           `json:"stores"`          // bytes to store, by what earlier points of its kind made of what was read
+	Takes  config.Duration `json:"takes,omitempty"` // time it takes, by the rate of earlier points of its kind; 0: unknown
 }
 
 // DiskBackup is one disk of a Backup.
@@ -111,22 +134,23 @@ type DiskBackup struct {
 
 // Prune releases a whole chain: every point of it is deleted.
 type Prune struct {
-	Chain    string `json:"chain"`
-	Manifest int    `json:"manifest"` // number of the manifest that was read
-	Points   int    `json:"points"`
-	Stored   int64  `json:"stored"`                 // bytes that become free
-	After    bool   `json:"after_backup,omitempty"` // right only once the planned point is durable
+	Chain    string   `json:"chain"`
+	Attempts []string `json:"attempts"` // of its points: those that were reviewed
+	Points   int      `json:"points"`
+	Stored   int64    `json:"stored"`                 // bytes that become free
+	After    bool     `json:"after_backup,omitempty"` // right only once the planned point is durable
 }
 
 // Merge gives points up: a run of neighbours, each the parent of the next, and
 // the point that builds on the last of them become one, which keeps the identity
 // of the latter. No data of that point changes.
 type Merge struct {
-	Chain  string `json:"chain"`
-	Gone   []int  `json:"gone"`                   // sequences, rising
-	Into   int    `json:"into"`                   // sequence of the point that takes them in
-	Stored int64  `json:"stored"`                 // bytes of the files of Gone: at most so much becomes free
-	After  bool   `json:"after_backup,omitempty"` // right only once the planned point is durable
+	Chain    string   `json:"chain"`
+	Gone     []int    `json:"gone"`                   // sequences, rising
+	Into     int      `json:"into"`                   // sequence of the point that takes them in
+	Attempts []string `json:"attempts"`               // of Gone, then of Into: those that were reviewed; "" for the planned point
+	Stored   int64    `json:"stored"`                 // bytes of the files of Gone: at most so much becomes free
+	After    bool     `json:"after_backup,omitempty"` // right only once the planned point is durable
 }
 
 // Kept is an existing point with what holds it.

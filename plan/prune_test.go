@@ -109,7 +109,7 @@ func TestPruneWaitsForItsReason(t *testing.T) {
 	i := s.decide()
 	mustEqual(t, "actions", summary(i), []string{"prune", "full", "prune-after"})
 	mustEqual(t, "released", pruned(i), []string{s.folder.Chains[0].Name, s.folder.Chains[1].Name})
-	if p := i.Actions[0].Prune; p.Stored != 2<<20 || p.Points != 2 || p.Manifest != 2 {
+	if p := i.Actions[0].Prune; p.Stored != 2<<20 || p.Points != 2 || len(p.Attempts) != 2 {
 		t.Errorf("prune %+v", p)
 	}
 	s.want.Full = false // not due then
@@ -134,7 +134,7 @@ func TestKeptSaysWhy(t *testing.T) {
 	chains[1].Problems = []store.Problem{problem(1, 0)}
 	chains[3].Manifest.Points[0].Start = noon.Add(-300 * day)
 	var said []string
-	for _, k := range retained(w, chains, nil, noon).kept {
+	for _, k := range retained(w, time.UTC, chains, nil, noon).kept {
 		said = append(said, strings.Join(k.Rules, ", "))
 	}
 	mustEqual(t, "rules", said, []string{"min_chains", "min_chains", "min_chains", "damaged, min_chains",

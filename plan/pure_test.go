@@ -19,7 +19,7 @@ func TestPlanIsPure(t *testing.T) {
 		t.Fatal(err)
 	}
 	allowed := []string{"bytes", "cmp", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "maps", "math", "path", "slices",
-		"strings", "sync", "time", "vbk/config", "vbk/store", "vbk/virt"}
+		"strings", "sync", "time", "github.com/robfig/cron/v3", "vbk/config", "vbk/store", "vbk/virt"}
 	files := 0
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {

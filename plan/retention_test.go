@@ -61,6 +61,13 @@ func TestKeepRules(t *testing.T) {
 			[]string{"2027-01-01 00:00", "2026-12-31 23:59", "2025-06-01 00:00"}, []string{"yearly", "yearly", ""}},
 		{"within counts from the newest, its end is out", config.Retention{KeepWithin: within(2 * day)}, "UTC",
 			[]string{"2020-01-03 02:00", "2020-01-01 02:01", "2020-01-01 02:00"}, []string{"within", "within", ""}},
+		{"anchor: weekly and coarser see fulls only", config.Retention{KeepDaily: number(1), KeepWeekly: number(2), KeepMonthly: number(1), Anchor: "full"}, "UTC",
+			[]string{"2026-11-21 02:00", "2026-11-16 02:00 full", "2026-11-15 02:00", "2026-11-12 02:00 full", "2026-11-09 02:00 full"},
+			[]string{"daily", "weekly monthly", "", "weekly", ""}},
+		{"anchor: the oldest full", config.Retention{KeepWeekly: number(9), Anchor: "full"}, "UTC",
+			[]string{"2026-11-19 02:00 full", "2026-11-18 02:00", "2026-11-17 02:00 full", "2026-11-16 02:00"}, []string{"weekly", "", "weekly", ""}},
+		{"anchor: a damaged full does not count, and is held", config.Retention{KeepWeekly: number(1), Anchor: "full"}, "UTC",
+			[]string{"2026-11-20 02:00", "!2026-11-19 02:00 full", "2026-11-10 02:00 full"}, []string{"", "weekly", "weekly"}},
 		{"days of the zone, not of UTC", config.Retention{KeepDaily: number(9)}, "Europe/Berlin",
 			[]string{"2026-11-03 23:30", "2026-11-03 22:30", "2026-11-02 23:30", "2026-11-02 22:30"},
 			[]string{"daily", "daily", "", "daily"}},
@@ -100,7 +107,7 @@ func TestKeepRules(t *testing.T) {
 			var points []stamp
 			for _, p := range row.points {
 				text, damaged := strings.CutPrefix(p, "!")
-				points = append(points, stamp{at(t, text), !damaged})
+				points = append(points, stamp{at(t, strings.TrimSuffix(text, " full")), !damaged, strings.HasSuffix(text, " full")})
 			}
 			var held []string
 			for _, rules := range keepRules(points, row.rules, zone) {
@@ -152,7 +159,7 @@ func TestFourHundredDays(t *testing.T) {
 	chains := chainsOf(starts, sundays)
 	w := want()
 	w.Policy.Retention = config.Retention{KeepDaily: number(7), KeepWeekly: number(4), KeepMonthly: number(6), MinChains: 1, MaxPrune: 100}
-	r := retained(w, chains, nil, now)
+	r := retained(w, time.UTC, chains, nil, now)
 
 	var byRule, ancestors, fulls int
 	oldest := now
@@ -189,7 +196,7 @@ func TestPlainKeepAgrees(t *testing.T) {
 	slices.SortFunc(starts, func(a, b time.Time) int { return b.Compare(a) })
 	points := make([]stamp, len(starts))
 	for i, s := range starts {
-		points[i] = stamp{s, true}
+		points[i] = stamp{s, true, false}
 	}
 	for n := 1; n < 70; n++ {
 		for layout, rules := range map[string]config.Retention{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ type Hypervisor interface {
 // Repository is what a survey needs of a store.
 type Repository interface {
 	ID() string
-	Free() (int64, error)
+	Free() (int64, error) // bytes
+	Size() (int64, error) // bytes
 	Domains(ctx context.Context) ([]store.Domain, error)
 }
 
@@ -125,6 +127,9 @@ func askWithin[T any](ctx context.Context, patience time.Duration, who string, a
 }
 
 func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
+	if len(h.Pending) > 0 {
+		return Host{Name: h.Name, Error: h.Pending[0], Hint: "not yet acted on: " + strings.Join(h.Pending, "; ")}
+	}
 	found, err := askWithin(ctx, hostPatience, "host", func(bounded context.Context) (Host, error) {
 		found := Host{Name: h.Name}
 		hv, err := open.Host(ctx, h) // the connection outlives the survey
@@ -144,6 +149,9 @@ func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
 }
 
 func surveyStore(ctx context.Context, s config.Store, open Openers) Store {
+	if len(s.Pending) > 0 {
+		return Store{Address: s.Address(), Error: s.Pending[0], Hint: "not yet acted on: " + strings.Join(s.Pending, "; ")}
+	}
 	found, err := askWithin(ctx, storePatience, "store", func(ctx context.Context) (Store, error) {
 		found := Store{Address: s.Address()}
 		repository, err := open.Store(s)
@@ -152,6 +160,9 @@ func surveyStore(ctx context.Context, s config.Store, open Openers) Store {
 		}
 		found.ID = repository.ID()
 		if found.Free, err = repository.Free(); err != nil {
+			return found, err
+		}
+		if found.Size, err = repository.Size(); err != nil {
 			return found, err
 		}
 		found.Domains, err = repository.Domains(ctx)

@@ -35,6 +35,7 @@ func (f fake) step(name string) error {
 func (f fake) UUID(context.Context) (string, error) { return "host-" + f.id, f.step("uuid") }
 func (f fake) ID() string                           { return f.id }
 func (f fake) Free() (int64, error)                 { return 7, f.step("free") }
+func (f fake) Size() (int64, error)                 { return 9, f.step("size") }
 
 func (f fake) Domains(context.Context) ([]virt.Domain, error) {
 	return []virt.Domain{{Name: "on-" + f.id}}, f.step("domains")
@@ -49,7 +50,7 @@ func (f fakeStore) Domains(context.Context) ([]store.Domain, error) {
 func TestSurvey(t *testing.T) {
 	cfg := &config.Config{
 		Hosts:  []config.Host{{Name: "open"}, {Name: "good"}, {Name: "uuid"}, {Name: "domains"}},
-		Stores: []config.Store{{Kind: "local", Name: "open"}, {Kind: "local", Name: "good"}, {Kind: "local", Name: "free"}, {Kind: "local", Name: "domains"}},
+		Stores: []config.Store{{Kind: "local", Name: "open"}, {Kind: "local", Name: "good"}, {Kind: "local", Name: "free"}, {Kind: "local", Name: "size"}, {Kind: "local", Name: "domains"}},
 	}
 	open := Openers{
 		Host: func(_ context.Context, h config.Host) (Hypervisor, error) {
@@ -72,8 +73,9 @@ func TestSurvey(t *testing.T) {
 		},
 		Stores: []Store{
 			{Address: "store.local.open", Error: "wrapped: open failed", Hint: "look there"},
-			{Address: "store.local.good", ID: "good", Free: 7, Domains: []store.Domain{{Folder: "in-good"}}},
+			{Address: "store.local.good", ID: "good", Free: 7, Size: 9, Domains: []store.Domain{{Folder: "in-good"}}},
 			{Address: "store.local.free", Error: "wrapped: free failed", Hint: "look there"},
+			{Address: "store.local.size", Error: "wrapped: size failed", Hint: "look there"},
 			{Address: "store.local.domains", Error: "wrapped: domains failed", Hint: "look there"},
 		},
 	}
@@ -125,6 +127,7 @@ type hung struct{ back chan struct{} }
 func (h hung) UUID(context.Context) (string, error) { return "host", nil }
 func (h hung) ID() string                           { return storeID }
 func (h hung) Free() (int64, error)                 { <-h.back; return 0, nil }
+func (h hung) Size() (int64, error)                 { <-h.back; return 0, nil }
 
 func (h hung) Domains(ctx context.Context) ([]virt.Domain, error) {
 	<-ctx.Done()
@@ -165,7 +168,7 @@ func TestSurveyDoesNotHang(t *testing.T) {
 		return Inventory{Taken: noon,
 			Hosts: []Host{{Name: "opening", Error: host}, {Name: "answering", Error: host}},
 			Stores: []Store{{Address: "store.local.hung", Error: store1},
-				{Address: "store.local.good", ID: "good", Free: 7, Domains: []store.Domain{{Folder: "in-good"}}}}}
+				{Address: "store.local.good", ID: "good", Free: 7, Size: 9, Domains: []store.Domain{{Folder: "in-good"}}}}}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		v, took := survey(t, t.Context())

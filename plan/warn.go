@@ -12,7 +12,7 @@ import (
 // of and that the survey did not see. Where this store has no point of the
 // domain they may be its own, hidden below what was mounted over it: a full would
 // then begin a second history.
-func strangerWarnings(w Want, c claim, have Inventory) []string {
+func strangerWarnings(w Want, c claim, have Inventory, folders []*store.Domain) []string {
 	here := have.store(w.Policy.Store)
 	if here.Error != "" { // the instance fails, and the id is unknown
 		return nil
@@ -23,7 +23,7 @@ func strangerWarnings(w Want, c claim, have Inventory) []string {
 			strangers[id] = true
 		}
 	}
-	begun := holdsPoint(here.folders(c.domain.Name, c.domain.UUID))
+	begun := holdsPoint(folders)
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(strangers)) {
 		if begun {
@@ -54,10 +54,13 @@ func folderWarnings(have Inventory, instances []Instance) []string {
 	var all []string
 	for _, s := range have.Stores {
 		for _, d := range s.Domains {
+			if d.Error == "" {
+				continue
+			}
 			told := slices.ContainsFunc(instances, func(i Instance) bool {
 				return i.Want.Policy.Store == s.Address && i.Folder == d.Folder
 			})
-			if d.Error != "" && !told {
+			if !told {
 				all = append(all, fmt.Sprintf("%s: folder %s cannot be read: %s", s.Address, d.Folder, d.Error))
 			}
 		}

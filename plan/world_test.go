@@ -18,12 +18,13 @@ import (
 // what a plan says, step by step like the executor, and can be cut off before
 // any step. Where an action would be wrong it says so.
 type world struct {
-	t      *rapid.T
-	cfg    *config.Config
-	have   Inventory
-	now    time.Time
-	serial int
-	fuel   int // steps until the run is cut off
+	t         *rapid.T
+	cfg       *config.Config
+	have      Inventory
+	now       time.Time
+	serial    int
+	fuel      int           // steps until the run is cut off
+	undefined []virt.Domain // machines that are on no host for some time
 }
 
 type cutOff struct{}
@@ -74,12 +75,18 @@ func (w *world) instance(i Instance, fresh bool) {
 			w.backup(i, *a.Backup)
 		case a.Kind == KindPrune:
 			w.prune(i, *a.Prune)
+		case a.Kind == KindMerge:
+			w.merge(i, *a.Merge)
 		}
 	}
 }
 
 func (w *world) decide(i Instance) Instance {
-	return Decide(i.Want, Seen{Domain: *w.domain(i.Want.UUID), Folder: w.folder(i)}, w.now)
+	seen := Seen{Folder: w.folder(i)}
+	if i.Want.Release == "" {
+		seen.Domain = *w.domain(i.Want.UUID)
+	}
+	return Decide(i.Want, seen, w.now)
 }
 
 func (w *world) domain(uuid string) *virt.Domain {
@@ -115,7 +122,17 @@ func (w *world) cleanup(i Instance) {
 	if len(now.Actions) == 0 || now.Actions[0].Kind != KindCleanup {
 		return
 	}
-	c, d, f := now.Actions[0].Cleanup, w.domain(i.Want.UUID), w.folder(i)
+	c, f := now.Actions[0].Cleanup, w.folder(i)
+	if c.Job != "" || len(c.Checkpoints) > 0 {
+		w.cleanDomain(w.domain(i.Want.UUID), c)
+	}
+	w.step()
+	f.Leftovers = nil
+	w.step()
+	f.Attempt = nil
+}
+
+func (w *world) cleanDomain(d *virt.Domain, c *Cleanup) {
 	if c.Job != "" {
 		w.step()
 		if d.Job == nil || !strings.Contains(d.Job.Socket, storeID) {
@@ -130,18 +147,14 @@ func (w *world) cleanup(i Instance) {
 		}
 		d.Checkpoints = slices.DeleteFunc(slices.Clone(d.Checkpoints), func(c virt.Checkpoint) bool { return c.Name == name })
 	}
-	w.step()
-	f.Leftovers = nil
-	w.step()
-	f.Attempt = nil
 }
 
 // backup goes through the steps of docs/format.md, "Commit".
 func (w *world) backup(i Instance, b Backup) {
 	d, f := w.domain(i.Want.UUID), w.folder(i)
 	w.serial++
-	c := store.Chain{Name: chainName(w.now, w.serial), Manifest: store.Manifest{ChainNumber: 1, UUID: i.Want.UUID, Domain: d.Name,
-		Owner: store.Owner{Configuration: i.Want.Configuration, Address: i.Want.Address}}}
+	c := store.Chain{Name: chainName(w.now, w.serial), Manifest: store.Manifest{ChainNumber: 1, UUID: i.Want.UUID, Domain: d.Name, Stream: b.Stream,
+		HashKey: "k", Owner: store.Owner{Configuration: i.Want.Configuration, Address: i.Want.Address}}}
 	for _, other := range f.Chains {
 		c.Manifest.ChainNumber = max(c.Manifest.ChainNumber, other.Manifest.ChainNumber+1)
 	}
@@ -150,16 +163,20 @@ func (w *world) backup(i Instance, b Backup) {
 		w.mustExtend(*d, c, b)
 	}
 	p := store.Point{Sequence: b.Head + 1, Kind: b.Kind, Parent: b.Head, Start: w.now, Attempt: fmt.Sprintf("%08x", w.serial)}
-	p.Checkpoint = store.CheckpointName(storeID, c.Name, p.Attempt, p.Sequence)
-	checkpoint := virt.Checkpoint{Name: p.Checkpoint}
+	checkpoint := virt.Checkpoint{Name: store.CheckpointName(storeID, c.Name, p.Attempt, p.Sequence)}
 	for _, k := range b.Disks {
 		p.Disks = append(p.Disks, store.PointDisk{Target: k.Target, Base: k.Base, Size: k.Size, Source: k.Source, FileSize: 1})
-		checkpoint.Disks = append(checkpoint.Disks, virt.CheckpointDisk{Target: k.Target, Health: virt.Sound})
+		if !k.Untracked {
+			checkpoint.Disks = append(checkpoint.Disks, virt.CheckpointDisk{Target: k.Target, Health: virt.Sound})
+		}
 	}
 	w.step()
 	f.Attempt = &store.Attempt{Domain: i.Want.UUID}
 	w.step()
-	d.Checkpoints = append(slices.Clone(d.Checkpoints), checkpoint)
+	if len(checkpoint.Disks) > 0 {
+		p.Checkpoint = checkpoint.Name
+		d.Checkpoints = append(slices.Clone(d.Checkpoints), checkpoint)
+	}
 	w.step()
 	d.Job = &virt.Job{Operation: "backup", Socket: "/x/" + RunFolderPrefix(storeID) + "1/nbd"}
 	w.step()
@@ -180,24 +197,72 @@ func (w *world) backup(i Instance, b Backup) {
 // mustExtend says what would make an increment a silently wrong one.
 func (w *world) mustExtend(d virt.Domain, c store.Chain, b Backup) {
 	head, ok := c.Head()
-	checkpoint, known := findCheckpoint(d, b.Checkpoint)
-	if !ok || c.Name != b.Chain || head.Sequence != b.Head || head.Checkpoint != b.Checkpoint || !known || !c.Sound(head.Sequence) {
+	if !ok || c.Name != b.Chain || head.Sequence != b.Head || !c.Sound(head.Sequence) || c.Manifest.Stream != b.Stream || c.Manifest.Closed != "" {
 		w.t.Fatalf("increment %+v on chain %s, head %d, problems %v", b, c.Name, head.Sequence, c.Problems)
 	}
 	for _, k := range b.Disks {
 		old, had := head.Disk(k.Target)
-		bitmap, tracked := checkpoint.Disk(k.Target)
 		n := slices.IndexFunc(d.Disks, func(v virt.Disk) bool { return v.Target == k.Target })
-		if !k.Base && (!had || !tracked || bitmap.Health != virt.Sound || old.Size != d.Disks[n].Size || old.Source != d.Disks[n].Source) {
+		if k.Size != d.Disks[n].Size || k.Source != d.Disks[n].Source || k.Untracked != (d.Disks[n].Format == "raw") {
+			w.t.Fatalf("disk %+v is %+v", k, d.Disks[n])
+		}
+		if k.Resync && (!had || k.Base || c.Manifest.Stream != store.V3 || c.Manifest.HashKey == "" || b.Kind != store.Resync) {
+			w.t.Fatalf("disk %s is compared with what the chain does not have", k.Target)
+		}
+		if k.Base && had && c.Manifest.Stream != store.V3 {
+			w.t.Fatalf("disk %s begins anew in a stream that cannot say so", k.Target)
+		}
+		if k.Whole() {
+			continue
+		}
+		checkpoint, known := findCheckpoint(d, b.Checkpoint)
+		bitmap, tracked := checkpoint.Disk(k.Target)
+		same := head.Checkpoint == b.Checkpoint && head.Distrusted == "" && (head.Created.IsZero() || head.Created.Equal(checkpoint.Created))
+		if !known || !same || !had || !tracked || bitmap.Health != virt.Sound || old.Size != k.Size || old.Source != k.Source {
 			w.t.Fatalf("disk %s is read by a bitmap that does not tell its changes", k.Target)
 		}
 	}
 }
 
+// merge takes a run of points into the next one.
+func (w *world) merge(i Instance, m Merge) {
+	f := w.folder(i)
+	n := slices.IndexFunc(f.Chains, func(c store.Chain) bool { return c.Name == m.Chain })
+	if n < 0 || f.Chains[n].Manifest.Stream != store.V3 || f.Chains[n].Manifest.UUID != i.Want.UUID || i.Want.Release != "" {
+		w.t.Fatalf("merge %+v is in chain %d of %d", m, n, len(f.Chains))
+	}
+	c := f.Chains[n]
+	from := slices.IndexFunc(c.Manifest.Points, func(p store.Point) bool { return p.Sequence == m.Gone[0] })
+	if from < 0 || from+len(m.Gone) >= len(c.Manifest.Points) {
+		w.t.Fatalf("merge %+v in chain of %d points", m, len(c.Manifest.Points))
+	}
+	run := c.Manifest.Points[from : from+len(m.Gone)+1]
+	into := run[len(m.Gone)]
+	for k, p := range run {
+		if p.Sequence != m.sequences()[k] || k > 0 && p.Parent != run[k-1].Sequence || !c.Sound(p.Sequence) || k < len(m.Gone) && p.Protected.Holds(w.now) {
+			w.t.Fatalf("merge %+v takes in %+v, problems %v", m, p, c.Problems)
+		}
+		if k < len(m.Gone) {
+			into.Merged += 1 + p.Merged
+		}
+	}
+	if into.Parent = run[0].Parent; into.Parent < 0 {
+		into.Kind = store.Full
+	}
+	w.step()
+	f.Chains = slices.Clone(f.Chains)
+	f.Chains[n].Manifest.Points = slices.Concat(c.Manifest.Points[:from], []store.Point{into}, c.Manifest.Points[from+len(run):])
+	f.Chains[n].Manifest.Number++
+	f.Leftovers = append(slices.Clone(f.Leftovers), m.Chain+"/file")
+	w.step()
+	f.Leftovers = nil
+}
+
 func (w *world) prune(i Instance, p Prune) {
 	f := w.folder(i)
 	n := slices.IndexFunc(f.Chains, func(c store.Chain) bool { return c.Name == p.Chain })
-	if n < 0 || n == len(f.Chains)-1 || f.Chains[n].Manifest.UUID != i.Want.UUID || f.Chains[n].Manifest.Number != p.Manifest {
+	if n < 0 || n == len(f.Chains)-1 && i.Want.Release == "" || f.Chains[n].Manifest.UUID != i.Want.UUID ||
+		!slices.Equal(attempts(f.Chains[n].Manifest.Points), p.Attempts) {
 		w.t.Fatalf("prune %+v is chain %d of %d", p, n, len(f.Chains))
 	}
 	w.step()
@@ -236,14 +301,34 @@ func (w *world) foreign() string {
 	return string(text)
 }
 
-// soundPoints are the folders that hold a point that restores.
+// soundPoints are the folders of machines that hold a point that restores.
 func (w *world) soundPoints() []string {
 	var all []string
 	for _, f := range w.have.Stores[0].Domains {
-		if slices.ContainsFunc(f.Chains, func(c store.Chain) bool {
+		if w.defined(f.UUID) && slices.ContainsFunc(f.Chains, func(c store.Chain) bool {
 			return slices.ContainsFunc(c.Manifest.Points, func(p store.Point) bool { return c.Sound(p.Sequence) })
 		}) {
 			all = append(all, f.Folder)
+		}
+	}
+	return all
+}
+
+func (w *world) defined(uuid string) bool {
+	return slices.ContainsFunc(w.have.Hosts, func(h Host) bool {
+		return slices.ContainsFunc(h.Domains, func(d virt.Domain) bool { return d.UUID == uuid })
+	})
+}
+
+// protected are the points that nothing may delete.
+func (w *world) protected() (all []string) {
+	for _, f := range w.have.Stores[0].Domains {
+		for _, c := range f.Chains {
+			for _, p := range c.Manifest.Points {
+				if p.Protected.Holds(w.now) {
+					all = append(all, fmt.Sprintf("%s.%d", c.Name, p.Sequence))
+				}
+			}
 		}
 	}
 	return all

@@ -1,0 +1,190 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"vbk/config"
+	"vbk/store"
+	"vbk/virt"
+)
+
+// rawFormat is libvirt's name of images that have no bitmap.
+const rawFormat = "raw"
+
+// Whole says whether all data of the disk is read.
+func (d DiskBackup) Whole() bool { return d.Base || d.Resync }
+
+// extension is a chain that a point may join.
+type extension struct {
+	want    Want
+	open    store.Chain
+	head    store.Point
+	base    virt.Checkpoint
+	missing string // why base counts for no disk; "" if it does
+}
+
+func extend(w Want, d virt.Domain, open store.Chain, head store.Point) extension {
+	e := extension{want: w, open: open, head: head}
+	var known bool
+	e.base, known = findCheckpoint(d, head.Checkpoint)
+	switch {
+	case head.Distrusted != "":
+		e.missing = head.Distrusted
+	case head.Checkpoint == "":
+		e.missing = "the newest point has no checkpoint"
+	case !known:
+		e.missing = fmt.Sprintf("checkpoint %q is unknown to libvirt", head.Checkpoint)
+	case !head.Created.IsZero() && !head.Created.Equal(e.base.Created): // its name proves nothing
+		e.missing = fmt.Sprintf("checkpoint %q was made at %s, that of the newest point at %s", head.Checkpoint,
+			e.base.Created.UTC().Format("2006-01-02 15:04:05"), head.Created.UTC().Format("2006-01-02 15:04:05"))
+	}
+	return e
+}
+
+func findCheckpoint(d virt.Domain, name string) (virt.Checkpoint, bool) {
+	for _, c := range d.Checkpoints {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return virt.Checkpoint{}, false
+}
+
+// joining is how a disk joins the open chain, if it can.
+type joining struct {
+	DiskBackup
+	bytes int64 // to be read
+	fits  bool  // otherwise Reason says why a new chain begins,
+	fails bool  // or why nothing is done at all
+}
+
+// join decides whether a disk is read by its bitmap, or how it joins the chain
+// without one.
+func (e extension) join(d virt.Disk) joining {
+	j := joining{DiskBackup: DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format}, fits: true}
+	raw := d.Format == rawFormat
+	v3 := e.open.Manifest.Stream == store.V3
+	onBroken := e.want.Policy.Chain.OnBroken
+	j.Reason = e.whyWhole(d)
+	if j.Reason == "" {
+		bitmap, _ := e.base.Disk(d.Target)
+		j.bytes = bitmap.Dirty
+		return j
+	}
+	j.bytes, j.Untracked = wholeSize(d), raw
+	_, had := e.head.Disk(d.Target)
+	switch {
+	case !had && (v3 || !e.everHad(d.Target)):
+		j.Base = true
+	case !v3: // its reader would restore stale bytes
+		j.fits = false
+	case raw && e.want.Policy.Disks.Raw == "full":
+		j.Base = true
+	case !raw && (onBroken == "full" || onBroken == "fail"):
+		j.fits = false
+	case e.open.Manifest.HashKey == "": // nothing to compare with
+		j.Base = true
+	default:
+		j.Resync = true
+	}
+	j.fails = !j.fits && !raw && onBroken == "fail" && e.head.Distrusted == ""
+	return j
+}
+
+// everHad says whether a point of the chain has a disk of this name.
+func (e extension) everHad(target string) bool {
+	return slices.ContainsFunc(e.open.Manifest.Points, func(p store.Point) bool {
+		_, had := p.Disk(target)
+		return had
+	})
+}
+
+// whyWhole says why a disk cannot be read by its bitmap; "" if it can.
+func (e extension) whyWhole(d virt.Disk) string {
+	old, had := e.head.Disk(d.Target)
+	bitmap, tracked := e.base.Disk(d.Target)
+	switch {
+	case !had:
+		return fmt.Sprintf("disk %s is new", d.Target)
+	case d.Format == rawFormat:
+		return fmt.Sprintf("%s has no bitmap (raw)", d.Target)
+	case e.missing != "":
+		return e.missing
+	case old.Size != d.Size:
+		return fmt.Sprintf("%s was %s, is %s", d.Target, Bytes(old.Size), Bytes(d.Size))
+	case old.Source != d.Source:
+		return fmt.Sprintf("the image of %s was %s, is %s", d.Target, old.Source, d.Source)
+	case !tracked:
+		return fmt.Sprintf("checkpoint %q does not track %s", e.base.Name, d.Target)
+	case bitmap.Health != virt.Sound:
+		return fmt.Sprintf("bitmap %q is missing or inconsistent on %s", bitmap.Bitmap, d.Target)
+	}
+	return ""
+}
+
+// wholeSize estimates what reading a whole disk reads: what its image occupies,
+// where that is known and less.
+func wholeSize(d virt.Disk) int64 {
+	if d.Allocated > 0 && d.Allocated < d.Size {
+		return d.Allocated
+	}
+	return d.Size
+}
+
+type diskError struct{ text, hint string }
+
+// selectDisks takes the disks that hold a machine's data, and names the targets
+// that take no part.
+func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others []string, problem *diskError) {
+	for _, d := range all {
+		isRaw := d.Format == rawFormat && d.Device != "lun"
+		if !rules.Selects(d.Target) || removable(d) || d.ReadOnly || d.Shared || d.Source == "" || isRaw && rules.Raw == "skip" {
+			others = append(others, d.Target)
+			continue
+		}
+		if takesRaw := rules.Raw == "resync" || rules.Raw == "full"; d.Device == "lun" || d.Format != "qcow2" && !(isRaw && takesRaw) {
+			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need qcow2 version 3", d.Target, d.Source, d.Format),
+				fmt.Sprintf("convert it to qcow2, or leave it out: disks { exclude = [%q] }", d.Target)}
+		}
+		if d.Size <= 0 {
+			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "virsh domblkinfo tells why"}
+		}
+		disks = append(disks, d)
+	}
+	if len(disks) == 0 {
+		return nil, nil, &diskError{"the domain has no disk to back up", "see virsh domblklist, and disks { include, exclude } of its block"}
+	}
+	return disks, others, nil
+}
+
+// diskWarnings names the disks that the configuration selects and that are left
+// out of a planned backup all the same.
+func diskWarnings(i Instance, d virt.Domain) []string {
+	b := i.Backup()
+	if b == nil {
+		return nil
+	}
+	var all []string
+	for _, disk := range d.Disks {
+		if !slices.Contains(b.Others, disk.Target) || !i.Want.Policy.Disks.Selects(disk.Target) || removable(disk) {
+			continue
+		}
+		why := ""
+		switch {
+		case disk.ReadOnly:
+			why = "it is read-only"
+		case disk.Shared:
+			why = "it is shareable"
+		case disk.Source == "":
+			why = "it has no image that libvirt names"
+		default: // disks { raw = "skip" } asks for it
+			continue
+		}
+		all = append(all, fmt.Sprintf("%s: disk %s is not backed up: %s; if that is meant: disks { exclude = [%q] }",
+			i.Want.Address, disk.Target, why, disk.Target))
+	}
+	return all
+}
+
+func removable(d virt.Disk) bool { return d.Device == "cdrom" || d.Device == "floppy" }

@@ -1,0 +1,60 @@
+package plan
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestInventoryFile(t *testing.T) {
+	have := edited().haveBase
+	have.Hosts[0].Domains[0].Name = "<web & 01>"
+	text, err := EncodeInventory(have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := DecodeInventory(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := EncodeInventory(again)
+	if err != nil || string(second) != string(text) {
+		t.Errorf("it comes back as something else, error %v", err)
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	other, err := json.Marshal(map[string]json.RawMessage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{
+		"edited":      strings.Replace(string(text), "running", "crashed", 1),
+		"cut off":     string(text[:len(text)/2]),
+		"empty":       "",
+		"no version":  string(other),
+		"newer":       strings.Replace(string(text), inventoryVersion, "vbk-inventory/2", 1),
+		"another sum": strings.Replace(string(text), `"sha256": "`, `"sha256": "0`, 1),
+	} {
+		if _, err := DecodeInventory([]byte(bad)); err == nil || !strings.HasPrefix(err.Error(), "decode inventory: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func FuzzDecodeInventory(f *testing.F) {
+	text, err := EncodeInventory(edited().haveBase)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"version":"vbk-inventory/1","inventory":{}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		v, err := DecodeInventory(text)
+		if err != nil {
+			return
+		}
+		Make(edited().base, v.For(edited().base), Options{}, noon) // must not panic
+	})
+}
