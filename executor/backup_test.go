@@ -68,13 +68,21 @@ func TestReasons(t *testing.T) {
 		kinds  string
 		bases  string // of the newest point
 	}{
-		"nothing":      {func(*world) {}, plan.Options{}, "full inc inc", "false false"},
-		"grown":        {func(w *world) { w.host.Resize(uuid, "vda", 5<<20) }, plan.Options{}, "full inc inc", "true false"},
-		"shrunk":       {func(w *world) { w.host.Resize(uuid, "vdb", 100<<10) }, plan.Options{}, "full inc inc", "false true"},
-		"added":        {func(w *world) { w.host.AddDisk(uuid, diskNamed("vdc"), make([]byte, 99<<10)); w.scribble("vdc", 2) }, plan.Options{}, "full inc inc", "false false true"},
-		"removed":      {func(w *world) { w.host.RemoveDisk(uuid, "vda") }, plan.Options{}, "full inc inc", "false"},
-		"broken":       {func(w *world) { w.host.BreakBitmap(uuid, "vdb", w.head().Checkpoint) }, plan.Options{}, "full inc inc", "false true"},
-		"killed":       {func(w *world) { w.host.Kill(uuid); w.host.SetState(uuid, "running") }, plan.Options{}, "full inc full", "true true"},
+		"nothing":   {func(*world) {}, plan.Options{}, "full inc inc", "false false"},
+		"grown":     {func(w *world) { w.host.Resize(uuid, "vda", 5<<20) }, plan.Options{}, "full inc resync", "false false"},
+		"shrunk":    {func(w *world) { w.host.Resize(uuid, "vdb", 100<<10) }, plan.Options{}, "full inc resync", "false false"},
+		"added":     {func(w *world) { w.add(diskNamed("vdc"), 99<<10) }, plan.Options{}, "full inc inc", "false false true"},
+		"raw":       {func(w *world) { w.add(rawDisk("vdc"), 99<<10) }, plan.Options{}, "full inc inc", "false false true"},
+		"removed":   {func(w *world) { w.host.RemoveDisk(uuid, "vda") }, plan.Options{}, "full inc inc", "false"},
+		"replaced":  {replaced, plan.Options{}, "full inc resync", "false false"},
+		"broken":    {func(w *world) { w.host.BreakBitmap(uuid, "vdb", w.head().Checkpoint) }, plan.Options{}, "full inc resync", "false false"},
+		"killed":    {func(w *world) { w.host.Kill(uuid); w.host.SetState(uuid, "running") }, plan.Options{}, "full inc resync", "false false"},
+		"forgotten": {func(w *world) { w.deleteCheckpoint(w.head().Checkpoint) }, plan.Options{}, "full inc resync", "false false"},
+		"all anew": {func(w *world) {
+			w.policy().Chain.OnBroken = "full"
+			w.host.BreakBitmap(uuid, "vdb", w.head().Checkpoint)
+		}, plan.Options{}, "full inc full", "true true"},
+		"no chain":     {func(w *world) { w.policy().Mode = "full" }, plan.Options{}, "full inc full", "true true"},
 		"full":         {func(*world) {}, plan.Options{Full: []string{"domain.all"}}, "full inc full", "true true"},
 		"full, closed": {func(w *world) { one := 1; w.policy().Retention.KeepLast = &one; w.policy().Retention.MaxPrune = 25 }, plan.Options{Full: []string{"domain.all"}}, "full", "true true"},
 	} {

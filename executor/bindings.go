@@ -21,6 +21,11 @@ type Bindings struct {
 	Events func(Event)                                      // called from several goroutines at once
 	Space  func(path string) (free, total int64, err error) // bytes of the file system of path; nil: statfs(2)
 
+	// Guard starts what thaws a guest if this process ends before release is called;
+	// nil: nothing does, before the next run.
+	Guard    func(uri, uuid string) (release func() error, err error)
+	ThawTime time.Duration // how long a guest that does not thaw is asked to; 0: minutes
+
 	Version     string
 	Parallel    int           // instances side by side in all; each host bounds its own
 	LockTimeout time.Duration // how long to wait for another vbk
@@ -33,6 +38,8 @@ type Host interface {
 	CheckpointXML(ctx context.Context, uuid, name string) (string, error)
 	BeginBackup(ctx context.Context, uuid string, b virt.Backup) error
 	EndBackup(ctx context.Context, uuid, socket string) error
+	Freeze(ctx context.Context, uuid string, mountPoints []string) error
+	Thaw(ctx context.Context, uuid string) error
 	AbortZombie(ctx context.Context, uuid string, targets []string) error
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 }
@@ -41,6 +48,7 @@ type Host interface {
 type Store interface {
 	Lock(ctx context.Context, folder string, a store.Attempt) (Folder, error)
 	OpenChain(folder, chain string) (Chain, error)
+	Free() (int64, error) // bytes that may still be written
 }
 
 // Folder is the locked folder of a domain.
@@ -48,13 +56,23 @@ type Folder interface {
 	Previous() *store.Attempt // the record an interrupted run left, nil if none
 	Record(a store.Attempt) error
 	Look(ctx context.Context) (store.Domain, error)
-	Create(chain, name string) (io.WriteCloser, error) // Close syncs
+	Create(chain, name string) (NewFile, error) // Close syncs
 	Write(chain, name string, data []byte) (store.File, error)
 	Commit(ctx context.Context, m store.Manifest) error
 	Release(ctx context.Context, chain string) error
 	RemoveLeftovers(ctx context.Context, paths []string) error
-	Unlock() error  // the record goes
-	Abandon() error // the record stays for the next run
+	CanShare(chain, name string) bool             // new files can share ranges with this one
+	Trim(ctx context.Context, chain string) error // what the newest manifest does not name goes
+	Unlock() error                                // the record goes
+	Abandon() error                               // the record stays for the next run
+}
+
+// NewFile is a file while it is written: by Write, or by WriteAt, one goroutine at
+// a time; what WriteAt jumps over is a hole.
+type NewFile interface {
+	io.WriteCloser
+	io.WriterAt
+	Share(name string, offset, length int64) error // appends a range of a file of the chain
 }
 
 // Chain is a chain opened for reading; it is not deleted before it is closed.

@@ -20,7 +20,7 @@ func checkFooters(s Store, folder string, m store.Manifest) error {
 	defer c.Close()
 	for _, p := range m.Points {
 		for _, d := range p.Disks {
-			if err := checkFooter(c, d); err != nil {
+			if err := errors.Join(checkFooter(c, d), checkShares(c, d)); err != nil {
 				return err
 			}
 		}
@@ -34,7 +34,11 @@ func checkFooter(c Chain, d store.PointDisk) error {
 		return err
 	}
 	defer f.Close()
-	hash, err := format.FooterHash(f, f.Size())
+	hashOf := format.TailHash
+	if c.Manifest().Stream == store.V3 {
+		hashOf = format.FooterHash
+	}
+	hash, err := hashOf(f, f.Size())
 	if err != nil {
 		return &DamageError{fmt.Errorf("%s: %w", d.File, err)}
 	}
@@ -46,8 +50,9 @@ func checkFooter(c Chain, d store.PointDisk) error {
 
 // ChainPoint is a point of an open chain.
 type ChainPoint struct {
-	chain Chain
-	point store.Point
+	chain    Chain
+	point    store.Point
+	compared map[string]bool // disks whose files are what was written, by the sums beside them
 }
 
 // PointOf is the point of an open chain with this sequence.
@@ -55,7 +60,7 @@ func PointOf(c Chain, sequence int) (ChainPoint, error) {
 	m := c.Manifest()
 	for _, p := range m.Points {
 		if p.Sequence == sequence {
-			return ChainPoint{c, p}, nil
+			return ChainPoint{c, p, map[string]bool{}}, nil
 		}
 	}
 	return ChainPoint{}, fmt.Errorf("chain %s has no point %d", m.Chain, sequence)
@@ -70,14 +75,25 @@ func (p ChainPoint) Targets() []string {
 	return all
 }
 
-// OpenDisk is OpenDisk at the point.
-func (p ChainPoint) OpenDisk(_ context.Context, target string) (*DiskImage, error) {
+// OpenDisk is OpenDisk at the point. Files that have no sums but beside them are
+// compared with these first.
+func (p ChainPoint) OpenDisk(ctx context.Context, target string) (*DiskImage, error) {
+	if !p.compared[target] {
+		if err := checkSums(ctx, p.chain, p.point.Sequence, target); err != nil {
+			return nil, err
+		}
+		p.compared[target] = true
+	}
 	return OpenDisk(p.chain, p.point.Sequence, target)
 }
 
 // XML reads the domain's definition as it was at the point.
 func (p ChainPoint) XML() ([]byte, error) {
-	text, err := p.chain.ReadFile(store.ExtraFileName(p.point.Sequence, p.point.Attempt, "domain.xml"))
+	name := p.point.DomainXML()
+	if name == "" {
+		return nil, nil
+	}
+	text, err := p.chain.ReadFile(name)
 	if err != nil {
 		return nil, &DamageError{err}
 	}
@@ -105,20 +121,25 @@ func (files chainFiles) Close() error {
 // OpenDisk opens a disk as it was at the point with this sequence. It reads the
 // files from the newest back to the first that stands alone, and refuses one
 // that is not the file the manifest names.
-func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
+func OpenDisk(c Chain, sequence int, target string) (*DiskImage, error) {
+	files, err := layers(c.Manifest(), sequence, target)
+	if err != nil {
+		return nil, err
+	}
+	return openLayers(c, files)
+}
+
+// openLayers lays files of a disk over one another, oldest first.
+func openLayers(c Chain, files []diskLayer) (_ *DiskImage, err error) {
 	var open chainFiles
 	defer func() {
 		if err != nil {
 			_ = open.Close()
 		}
 	}()
-	files, err := layers(c.Manifest(), sequence, target)
-	if err != nil {
-		return nil, err
-	}
 	var parsed []format.Layer
-	for _, d := range files {
-		layer, file, err := openLayer(c, d)
+	for _, l := range files {
+		layer, file, err := openLayer(c, l)
 		if err != nil {
 			return nil, err
 		}
@@ -132,9 +153,15 @@ func OpenDisk(c Chain, sequence int, target string) (_ *DiskImage, err error) {
 	return &DiskImage{image, open}, nil
 }
 
+// diskLayer is a disk at the point that has stored it.
+type diskLayer struct {
+	store.PointDisk
+	point store.Point
+}
+
 // layers lists the files that make a disk at a point, oldest first.
-func layers(m store.Manifest, sequence int, target string) ([]store.PointDisk, error) {
-	var files []store.PointDisk
+func layers(m store.Manifest, sequence int, target string) ([]diskLayer, error) {
+	var files []diskLayer
 	for n := len(m.Points) - 1; n >= 0; n-- {
 		p := m.Points[n]
 		if p.Sequence != sequence {
@@ -144,7 +171,7 @@ func layers(m store.Manifest, sequence int, target string) ([]store.PointDisk, e
 		if !ok {
 			return nil, fmt.Errorf("point %s.%d has no disk %s", m.Chain, p.Sequence, target)
 		}
-		files = append([]store.PointDisk{d}, files...)
+		files = append([]diskLayer{{d, p}}, files...)
 		if d.Base {
 			return files, nil
 		}

@@ -21,9 +21,9 @@ const cleanupTime = 5 * time.Minute
 // count any more, and is a leftover for the next run.
 const filesInUse = "a reader holds the chain; its files go with the next vbk apply"
 
-// cleanup removes what an interrupted run left, or what this one has begun: the
-// job first, because the guest pays for it, then checkpoints, the run folder
-// and files. It decides by what it sees, not by how far somebody came, so it
+// cleanup removes what an interrupted run left, or what this one has begun. A
+// frozen guest goes on first of all; then the job, because the guest pays for it,
+// checkpoints, the run folder and files. It decides by what it sees, not by how far somebody came, so it
 // can be repeated. The answer says whether there was anything, and what of it
 // has to stay.
 func (x *instance) cleanup(ctx context.Context) (cleaned bool, left string, err error) {
@@ -47,7 +47,7 @@ func (x *instance) cleanup(ctx context.Context) (cleaned bool, left string, err 
 	if errors.Is(err, store.ErrInUse) {
 		left, err = filesInUse, nil
 	}
-	if err == nil {
+	if err == nil && x.host != nil {
 		err = x.folder.Record(x.self())
 	}
 	if err != nil {
@@ -58,6 +58,9 @@ func (x *instance) cleanup(ctx context.Context) (cleaned bool, left string, err 
 }
 
 func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) error {
+	if err := x.thawLeft(ctx); err != nil {
+		return err
+	}
 	if c.Job != "" {
 		if err := x.host.EndBackup(ctx, x.want.UUID, c.Job); err != nil {
 			return fmt.Errorf("end backup job %s: %w", c.Job, err)

@@ -188,25 +188,25 @@ func TestGrains(t *testing.T) {
 			found = append(found, nbd.Extent{Offset: offset + length, Length: n, Zero: r.IntN(2) == 0, Dirty: r.IntN(2) == 0})
 			length += n
 		}
-		base := r.IntN(2) == 0
-		got, err := grains(found, offset, length, base)
-		if want := slowGrains(found, offset, length, base); err != nil || !slices.Equal(got, want) {
+		takes := []part{holdsData, isDirty, everything}[r.IntN(3)]
+		got, err := grains(found, offset, length, takes)
+		if want := slowGrains(found, offset, length, takes); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("grains of %v\nare %v, %v\nwant %v", found, got, err, want)
 		}
 	}
 }
 
-func slowGrains(found []nbd.Extent, offset, length int64, base bool) []Extent {
+func slowGrains(found []nbd.Extent, offset, length int64, takes part) []Extent {
 	var all []Extent
 	for at := offset; at < offset+length; at += format.Grain {
 		end := min(at+format.Grain, offset+length)
-		zero, dirty := true, false
+		zero, taken := true, false
 		for _, e := range found {
 			if e.Offset < end && e.Offset+e.Length > at {
-				zero, dirty = zero && e.Zero, dirty || e.Dirty
+				zero, taken = zero && e.Zero, taken || takes(e)
 			}
 		}
-		if base && zero || !base && !dirty {
+		if !taken {
 			continue
 		}
 		if n := len(all) - 1; n >= 0 && all[n].Zero == zero && all[n].Offset+all[n].Length == at {
@@ -230,7 +230,7 @@ func FuzzGrains(f *testing.F) {
 			{Offset: second, Length: b, Zero: flags&4 > 0, Dirty: flags&8 > 0},
 		}
 		const length = 10*format.Grain + 512
-		got, err := grains(found, 0, length, flags&16 > 0)
+		got, err := grains(found, 0, length, []part{holdsData, isDirty, everything}[flags>>4%3])
 		if err != nil {
 			return
 		}

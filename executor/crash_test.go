@@ -19,6 +19,9 @@ import (
 // scenario is a run that a test interrupts.
 type scenario struct {
 	first  bool // there is no point yet
+	points int  // there are so many, 1 if not said
+	gives  bool // points go
+	from   int  // the effects before are those of an increment
 	o      plan.Options
 	kinds  string // of the points when all is well again
 	change func(*world)
@@ -29,12 +32,20 @@ type scenario struct {
 var scenarios = map[string]scenario{
 	"first":     {kinds: "full", first: true, change: func(*world) {}},
 	"increment": {kinds: "full inc", change: func(*world) {}},
-	"new chain": {kinds: "full", o: plan.Options{Full: []string{"domain.all"}}, change: func(w *world) {
+	"quiesced":  {kinds: "full inc", change: func(w *world) { w.host.GiveAgent(uuid, nil) }},
+	"merge":     {kinds: "full inc", points: 2, gives: true, from: 45, change: keepTwo},
+	"new chain": {kinds: "full", gives: true, o: plan.Options{Full: []string{"domain.all"}}, change: func(w *world) {
 		w.apply(plan.Options{})
 		w.nextDay()
 		one := 1
 		w.policy().Retention.KeepLast = &one
 	}},
+}
+
+// keepTwo keeps the newest two points, and merges what is older into them.
+func keepTwo(w *world) {
+	two := 2
+	w.policy().Retention.Prune, w.policy().Retention.KeepLast = "merge", &two
 }
 
 // prepare brings a world to the moment before the run that is interrupted.
@@ -43,7 +54,10 @@ func (s scenario) prepare(t *testing.T) *world {
 	w.policy().Compression.Codec = "none" // for speed
 	w.define(map[string]int64{"vda": 200<<10 + 512, "vdb": 70 << 10})
 	w.addForeign()
-	if !s.first {
+	for range max(s.points, 1) {
+		if s.first {
+			break
+		}
 		if r := w.apply(plan.Options{}); r.Failed > 0 {
 			t.Fatalf("%v", w.failure())
 		}
@@ -59,6 +73,14 @@ func (s scenario) recovered(w *world, known []located) {
 	w.t.Helper()
 	w.step, w.bind, w.dial = nil, nil, nil
 	w.listed(known)
+	frozen := w.host.Frozen(uuid)
+	w.host.Before = func(op, _ string) error {
+		if frozen && op != "Thaw" {
+			w.t.Errorf("%s comes before the frozen guest goes on", op)
+		}
+		frozen = false
+		return nil
+	}
 	o := plan.Options{}
 	if w.kinds() != s.kinds {
 		o = s.o
@@ -108,7 +130,7 @@ func TestCrash(t *testing.T) {
 		for fate, crash := range fates {
 			t.Run(name+", "+fate, func(t *testing.T) {
 				t.Parallel()
-				n := 1
+				n := max(s.from, 1)
 				for ; s.dies(t, n, crash); n++ {
 				}
 				if n < 40 {
@@ -134,7 +156,7 @@ func (s scenario) dies(t *testing.T, n int, crash func(*storetest.Disk) *storete
 		return false
 	}
 	known := w.done()
-	if len(s.o.Full) == 0 { // where nothing is pruned, nothing may go
+	if !s.gives {
 		known = append(known, before...)
 	}
 	w.disk = crash(w.disk)
@@ -165,7 +187,7 @@ func TestFault(t *testing.T) {
 	for name, s := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for n := 1; s.fails(t, n); n++ {
+			for n := max(s.from, 1); s.fails(t, n); n++ {
 			}
 		})
 	}

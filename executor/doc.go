@@ -2,11 +2,14 @@
 //
 //	Run(ctx, plan, bindings)   does what a plan says
 //	Restore(ctx, point, ...)   writes disks of a point
+//	Import(ctx, importation)   lists the points of a folder of virtnbdbackup
+//	Protect(ctx, point, ...)   keeps a point whatever the rules say
 //
 // Run locks the folder of each instance, looks again, cleans up what an
 // interrupted run left, and asks plan.Check about each action right before it
 // is done. Instances run side by side, bounded per host and in all; those of
-// one domain follow each other.
+// one domain follow each other. Where chains are only to be released there is no
+// host: files go, and what an interrupted run had begun elsewhere stays recorded.
 //
 // A backup keeps the order of docs/format.md, "Commit":
 //
@@ -22,9 +25,20 @@
 // commit cannot tell whether it happened (store.ErrUncertain), both checkpoints
 // stay until the next run knows.
 //
+// A merge writes new files beside the old ones, compares what they show with what
+// was there, extent by extent, and commits; only then the old files go.
+//
+// A disk that no bitmap describes is resynced: all of it that holds data is read
+// and compared with the chain by the hashes of its grains, and what differs is
+// stored as an increment.
+//
 // The guest comes first: a job ends early when its scratch files are about to
-// fill their file system, and no call of the hypervisor is waited for without
+// fill their file system, when nothing moves any more, and when the store has no
+// more than is to stay free; no call of the hypervisor is waited for without
 // limit. A panic ends one instance, as a BugError.
+//
+// Convert and WritePeerFolder write what a chain holds anew, in another stream,
+// and compare every byte before anything depends on it.
 //
 // All data moves through one loop, Copy, between a Source (an NBD export, a
 // chain seen as one disk) and a Sink (a stream file, a raw file, an NBD

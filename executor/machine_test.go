@@ -61,7 +61,8 @@ type machine struct {
 	taken map[string]map[string][sha256.Size]byte // checkpoint -> target -> sum of an independent copy
 }
 
-func newMachine(t *testing.T, name string) *machine {
+// newMachine has a qcow2 disk vda, and vdb of this format.
+func newMachine(t *testing.T, name, format string) *machine {
 	root := embedtest.New(t)
 	connection.Do(func() { connection.host, connection.err = libvirt.Connect(context.Background(), root.URI(), false) })
 	if connection.err != nil {
@@ -72,7 +73,7 @@ func newMachine(t *testing.T, name string) *machine {
 		sizes: map[string]int64{"vda": 20<<20 + 512, "vdb": 3 << 20}, dial: dialNBD,
 		taken: map[string]map[string][sha256.Size]byte{},
 	}
-	m.uuid = root.Define(t, embedtest.Machine{Name: name, Disks: []embedtest.DiskSpec{{Target: "vda", Size: m.sizes["vda"]}, {Target: "vdb", Size: m.sizes["vdb"]}}})
+	m.uuid = root.Define(t, embedtest.Machine{Name: name, Disks: []embedtest.DiskSpec{{Target: "vda", Size: m.sizes["vda"]}, {Target: "vdb", Size: m.sizes["vdb"], Format: format}}})
 	dir := filepath.Join(t.TempDir(), "store")
 	if _, err := local.Init(dir, m.now, rand.Reader); err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func newMachine(t *testing.T, name string) *machine {
 		Stores: []config.Store{{Kind: "local", Name: "main", Path: dir}},
 		Domains: []config.Domain{{Name: "all", UUIDs: []string{m.uuid}, Hosts: []string{"local"}, Policy: config.Policy{
 			Store: "store.local.main", Every: config.Duration(24 * time.Hour), Offline: "skip",
-			Chain: config.Chain{MaxIncrements: 100}, Retention: config.Retention{MinChains: 1, MaxPrune: 100},
+			Chain: config.Chain{MaxIncrements: 100, OnBroken: "resync"}, Disks: config.Disks{Raw: "resync"}, Retention: config.Retention{MinChains: 1, MaxPrune: 100},
 			Compression: config.Compression{Codec: "zstd", Level: 1},
 		}}},
 	}
@@ -151,6 +152,18 @@ func (m *machine) store() *local.Store {
 		m.Fatal(err)
 	}
 	return s
+}
+
+// head is the newest point.
+func (m *machine) head() store.Point {
+	m.Helper()
+	found, err := m.store().Domains(m.Context())
+	if err != nil || len(found) != 1 {
+		m.Fatalf("the store holds %+v: %v", found, err)
+	}
+	chains := found[0].Chains
+	head, _ := chains[len(chains)-1].Head()
+	return head
 }
 
 // witness copies the disks at the instant of a job, by other means; then the
@@ -266,7 +279,7 @@ func asRaw(t *testing.T, path string) string {
 // TestMachine backs up a real machine: a full and increments, a server that
 // fails in the middle, and a QEMU that is killed.
 func TestMachine(t *testing.T) {
-	m := newMachine(t, "executor")
+	m := newMachine(t, "executor", "qcow2")
 	m.write(12)
 	for range 4 {
 		if err := m.apply(); err != nil {
@@ -297,7 +310,7 @@ func TestMachine(t *testing.T) {
 	if err := m.apply(); err != nil {
 		t.Fatal(err)
 	}
-	m.restored(m.settled("full inc inc inc inc full inc"))
+	m.restored(m.settled("full inc inc inc inc resync inc"))
 }
 
 // dialBroken reads through nbdkit, which lets every read fail; what is dirty

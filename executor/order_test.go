@@ -3,7 +3,6 @@ package executor_test
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func (f diaryFolder) Record(a store.Attempt) error {
 	return f.Folder.Record(a)
 }
 
-func (f diaryFolder) Create(chain, name string) (io.WriteCloser, error) {
+func (f diaryFolder) Create(chain, name string) (executor.NewFile, error) {
 	w, err := f.Folder.Create(chain, name)
 	return diaryFile{w, f.d}, err
 }
@@ -58,18 +57,18 @@ func (f diaryFolder) Unlock() error {
 }
 
 type diaryFile struct {
-	io.WriteCloser
+	executor.NewFile
 	d *diary
 }
 
 func (w diaryFile) Write(p []byte) (int, error) {
 	w.d.note("write")
-	return w.WriteCloser.Write(p)
+	return w.NewFile.Write(p)
 }
 
 func (w diaryFile) Close() error {
 	w.d.note("sync")
-	return w.WriteCloser.Close()
+	return w.NewFile.Close()
 }
 
 // TestOrder is the order of docs/format.md, "Commit".
@@ -111,7 +110,7 @@ func TestStalePlan(t *testing.T) {
 	if r := w.run(t.Context(), p); r.Skipped != 1 || r.Done+r.Failed > 0 {
 		t.Errorf("%+v %v", r, w.failure())
 	}
-	w.wantKinds("full inc")
+	w.wantKinds("full resync")
 	w.settled()
 }
 

@@ -26,15 +26,24 @@ func TestAnyHistory(t *testing.T) {
 		h := history{newWorld(t, scratch, rapid.Uint64().Draw(t, "seed")), t, 1}
 		h.policy().Chain.MaxIncrements = 5
 		h.policy().Compression.Codec = rapid.SampledFrom([]string{"none", "none", "zstd"}).Draw(t, "codec")
+		h.policy().Chain.OnBroken = rapid.SampledFrom([]string{"resync", "resync", "full"}).Draw(t, "on_broken")
+		h.policy().Disks.Raw = rapid.SampledFrom([]string{"resync", "full"}).Draw(t, "raw")
 		h.define(map[string]int64{"vda": h.size(), "vdb": h.size()})
+		h.policy().Retention.Prune = rapid.SampledFrom([]string{"chain", "merge"}).Draw(t, "prune")
+		h.disk.Reflink = rapid.Bool().Draw(t, "reflink")
 		h.addForeign()
 		h.begun = func() { h.scribble(h.targets()[0], 2) }
 		t.Repeat(map[string]func(*rapid.T){
-			"write":    func(*rapid.T) { h.scribble(h.target(), 2) },
-			"resize":   func(*rapid.T) { h.host.Resize(uuid, h.target(), h.size()) },
-			"add":      func(*rapid.T) { h.add() },
-			"remove":   func(*rapid.T) { h.remove() },
-			"break":    func(*rapid.T) { h.breakBitmap() },
+			"write":  func(*rapid.T) { h.scribble(h.target(), 2) },
+			"resize": func(*rapid.T) { h.host.Resize(uuid, h.target(), h.size()) },
+			"add":    func(*rapid.T) { h.add() },
+			"remove": func(*rapid.T) { h.remove() },
+			"swap":   func(*rapid.T) { h.swap() },
+			"break":  func(*rapid.T) { h.breakBitmap() },
+			"forget": func(*rapid.T) { h.forget() },
+			"mode": func(t *rapid.T) {
+				h.policy().Mode = rapid.SampledFrom([]string{"full", "incremental", "incremental"}).Draw(t, "mode")
+			},
 			"kill":     func(*rapid.T) { h.host.Kill(uuid); h.host.SetState(uuid, virt.Running) },
 			"restart":  func(*rapid.T) { h.host.SetState(uuid, virt.ShutOff); h.host.SetState(uuid, virt.Running) },
 			"wait":     func(*rapid.T) { h.now = h.now.Add(25 * time.Hour) },
@@ -65,9 +74,27 @@ func (h *history) target() string { return rapid.SampledFrom(h.targets()).Draw(h
 func (h *history) add() {
 	h.disks++
 	x := diskNamed(fmt.Sprintf("vd%c", 'b'+h.disks%20))
+	if rapid.Bool().Draw(h.t, "is raw") {
+		x = rawDisk(x.Target)
+	}
 	if !slices.Contains(h.targets(), x.Target) {
-		h.host.AddDisk(uuid, x, make([]byte, h.size()))
-		h.scribble(x.Target, 2)
+		h.world.add(x, h.size())
+	}
+}
+
+// swap puts another image where one was.
+func (h *history) swap() {
+	h.disks++
+	x := diskNamed(h.target())
+	x.Source = fmt.Sprintf("/images/other%d", h.disks)
+	h.host.RemoveDisk(uuid, x.Target)
+	h.world.add(x, h.size())
+}
+
+// forget lets libvirt lose the newest point's checkpoint.
+func (h *history) forget() {
+	if len(h.points()) > 0 && h.head().Checkpoint != "" {
+		h.deleteCheckpoint(h.head().Checkpoint)
 	}
 }
 

@@ -110,7 +110,7 @@ func (r *run) bounded(ctx context.Context, i plan.Instance) {
 type instance struct {
 	*run
 	want   plan.Want
-	host   Host
+	host   Host // nil where all chains are to be released: the domain is gone, or nobody's
 	store  Store
 	folder Folder
 	name   string // of the folder
@@ -125,8 +125,11 @@ type instance struct {
 }
 
 func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
-	x := &instance{run: r, want: i.Want, host: r.Hosts[i.Want.Host.Name], store: r.Stores[i.Want.Store.Address()], name: i.Folder}
-	if x.host == nil || x.store == nil {
+	x := &instance{run: r, want: i.Want, store: r.Stores[i.Want.Store.Address()], name: i.Folder}
+	if i.Want.Release == "" {
+		x.host = r.Hosts[i.Want.Host.Name]
+	}
+	if x.host == nil && i.Want.Release == "" || x.store == nil {
 		return fmt.Errorf("host %q or %s is not open", i.Want.Host.Name, i.Want.Store.Address())
 	}
 	if x.name == "" {
@@ -135,8 +138,10 @@ func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
 	if x.folder, err = x.lock(ctx); err != nil {
 		return err
 	}
-	x.attempt = x.folder.Previous()
-	x.zombies = x.attempt != nil && x.attempt.Checkpoint != ""
+	if x.host != nil { // without it a record stays as it is: what it names cannot be seen
+		x.attempt = x.folder.Previous()
+	}
+	x.zombies = x.attempt != nil && x.attempt.RunFolder != ""
 	defer func() {
 		if cleanErr := x.finish(ctx, err); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
@@ -234,6 +239,13 @@ func (x *instance) act(ctx context.Context, a plan.Action) error {
 		} else if err != nil {
 			return fmt.Errorf("prune chain %s: %w", a.Prune.Chain, err)
 		}
+	case plan.KindMerge:
+		err := x.merge(ctx, a.Merge)
+		if errors.Is(err, store.ErrInUse) {
+			done.Why = filesInUse
+		} else if err != nil {
+			return fmt.Errorf("merge into point %s.%d: %w", a.Merge.Chain, a.Merge.Into, err)
+		}
 	}
 	x.emit(done)
 	return nil
@@ -249,6 +261,9 @@ func (x *instance) decide(ctx context.Context) (plan.Instance, error) {
 }
 
 func (x *instance) look(ctx context.Context) (plan.Seen, error) {
+	if x.host == nil {
+		return x.lookAtFolder(ctx, virt.Domain{})
+	}
 	d, err := x.domain(ctx)
 	if err != nil {
 		return plan.Seen{}, err

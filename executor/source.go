@@ -17,12 +17,21 @@ type Export interface {
 	Close() error
 }
 
-// exportSource is the part of an export that a point stores: of a base what
-// holds data, of an increment what is dirty.
+// exportSource is the part of an export that a point stores.
 type exportSource struct {
 	export Export
-	base   bool
+	takes  part
 }
+
+// part says of block status whether it belongs to what a copy takes.
+type part func(nbd.Extent) bool
+
+// The parts. Nothing shows through under a base, so its zeroes need no entry. Of
+// an increment what is dirty and zero is taken too, because the parent may hold
+// data there. A comparison with the chain begins with everything.
+func holdsData(e nbd.Extent) bool { return !e.Zero }
+func isDirty(e nbd.Extent) bool   { return e.Dirty }
+func everything(nbd.Extent) bool  { return true }
 
 func (s exportSource) Size() int64 { return s.export.Size() }
 
@@ -31,7 +40,7 @@ func (s exportSource) Extents(ctx context.Context, offset, length int64) ([]Exte
 	if err != nil {
 		return nil, err
 	}
-	return grains(found, offset, length, s.base)
+	return grains(found, offset, length, s.takes)
 }
 
 func (s exportSource) Read(ctx context.Context, pieces []Piece) error {
@@ -42,14 +51,11 @@ func (s exportSource) Read(ctx context.Context, pieces []Piece) error {
 	return s.export.ReadBatch(ctx, reads)
 }
 
-// grains rounds extents to the grains of the format. A grain of a base is taken
-// if any of it may hold data; nothing shows through under a base, so its
-// zeroes need no entry. A grain of an increment is taken if any of it is
-// dirty, and is zero only if all of it reads as zeroes: dirty and zero must be
-// recorded, because the parent may hold data there. offset is a multiple of a
-// grain; the last grain ends where the range ends.
-func grains(found []nbd.Extent, offset, length int64, base bool) ([]Extent, error) {
-	g := grainRun{base: base, at: offset, end: offset + length}
+// grains rounds extents to the grains of the format. A grain is taken if any of
+// it belongs to the part, and is zero only if all of it reads as zeroes. offset
+// is a multiple of a grain; the last grain ends where the range ends.
+func grains(found []nbd.Extent, offset, length int64, takes part) ([]Extent, error) {
+	g := grainRun{takes: takes, at: offset, end: offset + length}
 	next := offset
 	for _, e := range found {
 		if e.Offset != next || e.Length <= 0 || e.Length > g.end-next {
@@ -67,7 +73,7 @@ func grains(found []nbd.Extent, offset, length int64, base bool) ([]Extent, erro
 // grainRun walks extents grain by grain; whole grains inside one extent are
 // taken in one step.
 type grainRun struct {
-	base    bool
+	takes   part
 	at, end int64 // start of the current grain, end of the range
 	seen    bool  // the current grain has been begun
 	taken   bool  // something in it makes it part of the copy
@@ -99,7 +105,7 @@ func (g *grainRun) add(e nbd.Extent) {
 
 func (g *grainRun) mark(e nbd.Extent) {
 	g.seen = true
-	g.taken = g.taken || (g.base && !e.Zero) || (!g.base && e.Dirty)
+	g.taken = g.taken || g.takes(e)
 	g.data = g.data || !e.Zero
 }
 

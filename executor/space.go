@@ -1,9 +1,8 @@
 package executor
 
 import (
-	"context"
 	"fmt"
-	"time"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -12,12 +11,11 @@ import (
 
 // While a job runs, QEMU saves what the guest overwrites in scratch files. When
 // their file system is full it is the guest's write that fails, not the backup.
-// So the backup gives way before: when less is free than a fast guest fills in
-// one interval, or on a small file system a tenth of it.
+// So the backup gives way before: when less is free than the host block says, or
+// than a fast guest fills in one interval, or on a small file system a tenth of it.
 const (
-	spaceLeast    = 64 << 20
-	spaceWanted   = 2 << 30
-	spaceInterval = time.Second
+	spaceLeast  = 64 << 20
+	spaceWanted = 2 << 30
 )
 
 // statfs tells what users other than root may still write below a path.
@@ -39,7 +37,11 @@ func (x *instance) checkSpace(dir string) error {
 	if err != nil {
 		return fmt.Errorf("look at the space for scratch files: %w", err)
 	}
-	if limit := max(spaceLeast, min(spaceWanted, total/10)); free < limit {
+	wanted := min(spaceWanted, total/10)
+	if x.want.Host.MinFree > 0 {
+		wanted = x.want.Host.MinFree
+	}
+	if limit := max(spaceLeast, wanted); free < limit {
 		return &hintError{
 			fmt.Errorf("the file system of %s has %s free, less than %s: the guest's writes would fail while a backup job runs", dir, plan.Bytes(free), plan.Bytes(limit)),
 			"make room there, or name another scratch_dir in the host block",
@@ -48,30 +50,59 @@ func (x *instance) checkSpace(dir string) error {
 	return nil
 }
 
-// watchSpace returns a context that ends, with the reason as its cause, when
-// the scratch files run out of space. stop ends the watch.
-func (x *instance) watchSpace(ctx context.Context, dir string) (watched context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		cancel(guarded(func() error {
-			tick := time.NewTicker(spaceInterval)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case <-tick.C:
-				}
-				if err := x.checkSpace(dir); err != nil {
-					return err
-				}
-			}
-		})())
-	}()
-	return ctx, func() {
-		cancel(nil)
-		<-done
+// room is what an attempt may write before it looks again at what is free in the
+// store.
+type room struct {
+	mu   sync.Mutex
+	left int64
+}
+
+// roomStep bounds how much is written, in bytes, before the free space is looked
+// at again: others write, too.
+const roomStep = 64 << 20
+
+// reserve says why n bytes more must not be written into the store: less would
+// be free then than its min_free.
+func (a *attempt) reserve(n int64) error {
+	limit := a.want.Store.MinFree
+	if limit <= 0 {
+		return nil
 	}
+	a.room.mu.Lock()
+	defer a.room.mu.Unlock()
+	if a.room.left < n {
+		free, err := a.store.Free()
+		if err != nil {
+			return err
+		}
+		if free-limit < n {
+			return &hintError{
+				fmt.Errorf("%s has %s free, and min_free = %s is to stay", a.want.Store.Address(), plan.Bytes(free), plan.Bytes(limit)),
+				"make room there, keep fewer points, or lower min_free of the store block",
+			}
+		}
+		a.room.left = min(free-limit, roomStep)
+	}
+	a.room.left = max(0, a.room.left-n)
+	return nil
+}
+
+// frugal is a file of an attempt, which leaves min_free bytes of the store free.
+type frugal struct {
+	NewFile
+	a *attempt
+}
+
+func (w frugal) Write(p []byte) (int, error) {
+	if err := w.a.reserve(int64(len(p))); err != nil {
+		return 0, err
+	}
+	return w.NewFile.Write(p)
+}
+
+func (w frugal) WriteAt(p []byte, offset int64) (int, error) {
+	if err := w.a.reserve(int64(len(p))); err != nil {
+		return 0, err
+	}
+	return w.NewFile.WriteAt(p, offset)
 }

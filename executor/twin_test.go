@@ -3,7 +3,6 @@ package executor_test
 import (
 	"context"
 	"errors"
-	"io"
 
 	"vbk/executor"
 	"vbk/nbd"
@@ -33,6 +32,20 @@ func (h twin) EndBackup(ctx context.Context, uuid, socket string) error {
 	return h.Host.EndBackup(ctx, uuid, socket)
 }
 
+func (h twin) Freeze(ctx context.Context, uuid string, mountPoints []string) error {
+	if err := h.w.before("Freeze"); err != nil {
+		return err
+	}
+	return h.Host.Freeze(ctx, uuid, mountPoints)
+}
+
+func (h twin) Thaw(ctx context.Context, uuid string) error {
+	if err := h.w.before("Thaw"); err != nil {
+		return err
+	}
+	return h.Host.Thaw(ctx, uuid)
+}
+
 func (h twin) AbortZombie(ctx context.Context, uuid string, targets []string) error {
 	if err := h.w.before("AbortZombie"); err != nil {
 		return err
@@ -55,8 +68,9 @@ func (h twin) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error
 	for _, d := range b.Disks {
 		saw[d.Target] = h.Content(uuid, d.Target)
 	}
+	attempt := h.w.attempt(uuid)
 	h.w.mu.Lock()
-	h.w.taken[b.Checkpoint] = saw
+	h.w.taken[attempt] = saw
 	h.w.mu.Unlock()
 	err := h.Host.BeginBackup(ctx, uuid, b)
 	if err == nil && h.w.begun != nil {
@@ -118,7 +132,7 @@ func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
 
 type localFolder struct{ *local.Folder }
 
-func (f localFolder) Create(chain, name string) (io.WriteCloser, error) {
+func (f localFolder) Create(chain, name string) (executor.NewFile, error) {
 	return f.Folder.Create(chain, name)
 }
 

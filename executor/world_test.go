@@ -54,15 +54,17 @@ type world struct {
 	step  func(op string) error                 // comes before all that is asked of hypervisor and export
 
 	mu     sync.Mutex
-	taken  map[string]map[string][]byte // checkpoint -> target -> content at its instant
+	taken  map[string]map[string][]byte // attempt -> target -> content at its instant
 	events []executor.Event             // of the last run
 }
 
 func newWorld(t reporter, scratch string, seed uint64) *world {
 	keep := 3
 	policy := config.Policy{
-		Store: "store.local.main", Every: config.Duration(24 * time.Hour), Offline: "skip",
-		Chain:       config.Chain{MaxIncrements: 100},
+		Store: "store.local.main", Every: config.Duration(24 * time.Hour), Offline: "skip", Mode: "incremental",
+		Chain:       config.Chain{MaxIncrements: 100, OnBroken: "resync"},
+		Disks:       config.Disks{Raw: "resync"},
+		Quiesce:     config.Quiesce{Mode: "try", Timeout: config.Duration(10 * time.Second)},
 		Retention:   config.Retention{KeepLast: &keep, MinChains: 1, MaxPrune: 100},
 		Compression: config.Compression{Codec: "zstd", Level: 1},
 	}
@@ -122,32 +124,6 @@ func (w *world) define(sizes map[string]int64) {
 	}
 }
 
-func diskNamed(target string) virt.Disk {
-	return virt.Disk{Target: target, Type: "file", Source: "/images/" + target}
-}
-
-// scribble lets the guest write n times: random data, repeated bytes, zeroes.
-func (w *world) scribble(target string, n int) {
-	size := int64(len(w.host.Content(uuid, target)))
-	for range n {
-		offset := w.rand.Int64N(size)
-		length := min(size-offset, 1+w.rand.Int64N(200<<10))
-		data := make([]byte, length)
-		switch w.rand.IntN(4) {
-		case 0:
-			w.host.Zero(uuid, target, offset, length)
-			continue
-		case 1:
-			for i := range data {
-				data[i] = byte(w.rand.Uint32())
-			}
-		default:
-			data = bytes.Repeat([]byte{byte(1 + w.rand.IntN(255))}, int(length))
-		}
-		w.host.Write(uuid, target, offset, data)
-	}
-}
-
 func (w *world) targets() []string {
 	d, err := w.host.Domain(w.ctx(), uuid)
 	if err != nil {
@@ -184,7 +160,7 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 		Hosts: map[string]executor.Host{"local": twin{w.host, w}},
 		Dial:  w.open,
 		Now:   func() time.Time { return w.now }, Random: w.random(),
-		Self: store.Attempt{Host: "here", BootID: "1", PID: 1}, Version: "test", Parallel: 4,
+		Self: store.Attempt{Host: "here", BootID: "1", PID: 1}, Version: "test", Parallel: 4, ThawTime: time.Millisecond,
 		Events: func(e executor.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -278,6 +254,9 @@ func (w *world) clean() {
 	if d.Job != nil {
 		w.t.Errorf("a job is left: %+v", d.Job)
 	}
+	if w.host.Frozen(uuid) {
+		w.t.Errorf("the guest is left frozen")
+	}
 	var head string
 	if points := w.points(); len(points) > 0 {
 		head = points[len(points)-1].point.Checkpoint
@@ -291,6 +270,29 @@ func (w *world) clean() {
 	if err != nil || len(left) > 0 {
 		w.t.Errorf("left in the scratch folder: %v %v", left, err)
 	}
+}
+
+// attempt is the one that the record of a domain's folder names.
+func (w *world) attempt(uuid string) string {
+	fsys := w.fs
+	if f, faulty := fsys.(*storetest.Faults); faulty { // whatever becomes of the run's own store
+		fsys = f.FS
+	}
+	s, err := local.OpenOn(fsys, "store")
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	found, err := s.Domains(w.ctx())
+	if err != nil {
+		w.t.Fatalf("survey store: %v", err)
+	}
+	for _, d := range found {
+		if d.Attempt != nil && d.Attempt.Domain == uuid {
+			return d.Attempt.ID
+		}
+	}
+	w.t.Fatalf("a job begins, and no attempt is recorded")
+	return ""
 }
 
 type located struct {
@@ -321,9 +323,8 @@ func (w *world) points() []located {
 func (w *world) exact() {
 	w.t.Helper()
 	for _, l := range w.points() {
-		name := store.CheckpointName(w.store().ID(), l.chain, l.point.Attempt, l.point.Sequence)
 		w.mu.Lock()
-		saw := w.taken[name]
+		saw := w.taken[l.point.Attempt]
 		w.mu.Unlock()
 		if len(saw) != len(l.point.Disks) || len(saw) == 0 {
 			w.t.Errorf("point %s.%d has %d disks, the domain had %d", l.chain, l.point.Sequence, len(l.point.Disks), len(saw))

@@ -1,0 +1,71 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"vbk/plan"
+)
+
+// primeFrom is the amount from which the priming read pays (QEMU's buffers,
+// docs/performance.md).
+const primeFrom = 128 << 20
+
+// disk reads one disk of the job, and stores the part of it that is planned.
+func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("disk %s: %w", d.Target, err)
+		}
+	}()
+	bitmap := ""
+	if !d.Whole() {
+		bitmap = a.bitmap(d.Target)
+	}
+	export, err := a.Dial(ctx, a.socket(), d.Target, bitmap)
+	if err != nil {
+		return err
+	}
+	defer export.Close()
+	if export.Size() != d.Size {
+		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
+	}
+	if a.plan.Estimate >= primeFrom {
+		if err := export.Prime(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case d.Resync:
+		return a.resync(ctx, d, export)
+	case d.Base:
+		return a.stream(ctx, d, exportSource{export, holdsData}, whole)
+	}
+	return a.stream(ctx, d, exportSource{export, isDirty}, whole)
+}
+
+// whole is the filter that lets everything pass.
+func whole(s Sink) Sink { return s }
+
+// stream copies a source through a filter into the disk's final, attempt-unique
+// file.
+func (a *attempt) stream(ctx context.Context, d plan.DiskBackup, source Source, filter func(Sink) Sink) error {
+	source = heard{source, &a.heard}
+	file, err := a.createDisk(ctx, d, source)
+	if err != nil {
+		return err
+	}
+	err = Copy(ctx, filter(file.Sink), file.source, func(bytes int64) {
+		a.heard.add(1)
+		a.Events(Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Done: a.done.add(bytes), Total: a.plan.Estimate})
+	})
+	if err != nil {
+		return err
+	}
+	written, err := file.close()
+	if err != nil {
+		return err
+	}
+	a.point.Disks = append(a.point.Disks, written)
+	return nil
+}
