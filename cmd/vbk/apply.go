@@ -19,9 +19,10 @@ import (
 func (env *environment) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "do what plan shows, or exactly a saved plan", ArgsUsage: "[PLANFILE]",
-		UsageText:   "vbk apply [FLAGS]\n       vbk apply PLANFILE [-parallelism N] [-lock-timeout D]",
+		UsageText:   "vbk apply [FLAGS]\n       vbk apply PLANFILE [-parallelism N] [-lock-timeout D] [-json]",
 		Description: addresses,
-		Flags: append(planFlags(),
+		Before:      env.openStreams,
+		Flags: append(append(planFlags(), streamFlags()...),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
 			&cli.IntFlag{Name: "parallelism", Usage: "`N` machines side by side in all; max_parallel bounds each host", Value: 4},
 			&cli.StringFlag{Name: "lock-timeout", Usage: "wait so long for another vbk: `D` such as 10m", Value: "0s"}),
@@ -36,6 +37,9 @@ func (env *environment) applyCommand() *cli.Command {
 			if n := c.Int("parallelism"); n < 1 {
 				return fmt.Errorf("flag -parallelism: %d is less than 1", n)
 			}
+			if c.Bool("json") && c.NArg() == 0 && !c.Bool("auto-approve") {
+				return hint(errors.New("flag -json: nobody can be asked for approval"), "add -auto-approve, or apply a plan that was reviewed: vbk apply PLANFILE -json")
+			}
 			cfg, err := env.load()
 			if err != nil {
 				return err
@@ -44,9 +48,9 @@ func (env *environment) applyCommand() *cli.Command {
 			defer w.close()
 			a := application{world: w, parallel: c.Int("parallelism"), wait: wait}
 			if c.NArg() == 1 {
-				return a.saved(c.Context, cfg, c.Args().First(), c)
+				return a.saved(c, cfg, c.Args().First())
 			}
-			return a.fresh(c.Context, cfg, planOptions(c), c.Bool("auto-approve"))
+			return a.fresh(c, cfg)
 		},
 	}
 }
@@ -58,16 +62,17 @@ type application struct {
 }
 
 // fresh plans, asks and does.
-func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Options, approved bool) error {
-	p, err := a.planAlone(ctx, cfg, o)
+func (a application) fresh(c *cli.Context, cfg *config.Config) error {
+	ctx := c.Context
+	p, err := a.planAlone(ctx, cfg, planOptions(c))
 	if err != nil {
 		return err
 	}
 	a.env.showPlan(p)
 	if p.Empty() {
-		return exit(planCode(p))
+		return exit(planCode(c, p))
 	}
-	if !approved {
+	if !c.Bool("auto-approve") {
 		if err := a.env.ask(ctx); err != nil {
 			return err
 		}
@@ -76,7 +81,11 @@ func (a application) fresh(ctx context.Context, cfg *config.Config, o plan.Optio
 	for _, i := range p.Instances {
 		view.known[i.Want.Address] = i.Error
 	}
-	return a.run(ctx, p, view, len(p.Failures))
+	err = a.run(ctx, p, view, len(p.Failures))
+	if err == nil {
+		err = exit(planCode(c, p))
+	}
+	return err
 }
 
 // planAlone plans again, as long as -lock-timeout allows, while another vbk is
@@ -102,7 +111,8 @@ func (a application) planAlone(ctx context.Context, cfg *config.Config, o plan.O
 
 // saved does a reviewed plan: its decisions, with everything else from the
 // configuration.
-func (a application) saved(ctx context.Context, cfg *config.Config, path string, c *cli.Context) error {
+func (a application) saved(c *cli.Context, cfg *config.Config, path string) error {
+	ctx := c.Context
 	for _, f := range planFlags() {
 		if c.IsSet(f.Names()[0]) {
 			return fmt.Errorf("flag -%s has no meaning with a saved plan", f.Names()[0])
@@ -123,6 +133,7 @@ func (a application) saved(ctx context.Context, cfg *config.Config, path string,
 	for _, r := range refused {
 		a.env.complain(hint(fmt.Errorf("%s: the plan is stale: %s", r.Address, r.Why), "run vbk plan again and review it"))
 	}
+	a.env.tellPlan(bound)
 	return a.run(ctx, bound, newRunView(a.env, bound), len(refused)+len(now.Failures))
 }
 

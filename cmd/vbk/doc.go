@@ -4,6 +4,6 @@
 //
 // Reading the source: main.go holds the table of commands and the only exit;
 // each command is the file of its name; shelf.go opens what -i PATH names; world.go opens hosts and stores;
-// view_*.go and bars.go turn plans and events into text. Nothing below this
-// package prints or exits.
+// view_*.go and bars.go turn plans and events into text and JSON, which count the same: changes.go lists what a plan
+// does, point by point. Nothing below this package prints or exits.
 package main

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -131,16 +132,18 @@ func dumpFile(ctx context.Context, path string) dumped {
 	case err != nil && err != io.EOF:
 		d.Error = err.Error()
 	case string(start[:n]) == "VBK3 " || strings.HasSuffix(path, ".v3"):
-		d.v3(ctx, f)
+		d.v3(ctx, f, filepath.Dir(path))
 	default:
 		d.stream(f)
 	}
 	return d
 }
 
-func (d *dumped) v3(ctx context.Context, r io.ReaderAt) {
+func (d *dumped) v3(ctx context.Context, r io.ReaderAt, dir string) {
 	d.Format = "v3"
-	f, err := format.Open(r, d.Size)
+	var beside besides
+	defer beside.close()
+	f, err := format.OpenWith(r, d.Size, func(name string) (io.ReaderAt, int64, error) { return beside.open(filepath.Join(dir, name)) })
 	if err != nil {
 		d.Damage = append(d.Damage, err.Error())
 		if h, err := format.ReadHeader(r, d.Size); err == nil {
@@ -159,6 +162,31 @@ func (d *dumped) v3(ctx context.Context, r io.ReaderAt) {
 	}
 	// Its only error is the context's, at which the command ends.
 	_ = f.Check(ctx, false, func(x format.Damage) { d.Damage = append(d.Damage, x.String()) })
+}
+
+// besides are files in which the dumped one has chunks.
+type besides []*os.File
+
+func (b *besides) open(path string) (io.ReaderAt, int64, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is no regular file")
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	*b = append(*b, f)
+	return f, info.Size(), nil
+}
+
+func (b besides) close() {
+	for _, f := range b {
+		_ = f.Close() // it was only read
+	}
 }
 
 func (c *counts) add(zero bool, length int64) {

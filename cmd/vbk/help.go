@@ -18,7 +18,7 @@ func setHelp(app *cli.App) {
 		c.CustomHelpTemplate = commandHelp(c)
 	}
 	fmt.Fprintf(&text, "\nFlags before the command:\n%s", flagsHelp(app.Flags))
-	fmt.Fprintf(&text, "\nExit codes: 0 done; 1 could not start; 2 changes (plan -detailed-exitcode); 3 something\nfailed or was refused; 4 a store or a point is damaged; 11 a bug of vbk; 130 interrupted.\n")
+	fmt.Fprintf(&text, "\nExit codes: 0 done; 1 could not start; 2 changes (plan -detailed-exitcode); 3 something\nfailed or was refused; 4 what was looked at is not as it should be; 11 a bug of vbk;\n130 interrupted.\n")
 	fmt.Fprintf(&text, "\nvbk COMMAND -help tells more about each.\n")
 	app.CustomAppHelpTemplate = text.String()
 }

@@ -64,6 +64,10 @@ func (env *environment) prepare(ctx context.Context, cfg *config.Config) error {
 }
 
 func (env *environment) prepareStore(s config.Store) error {
+	if s.Kind != "local" {
+		fmt.Fprintf(env.stdout, "%s: left alone: %s\n", s.Address(), s.Pending[0])
+		return nil
+	}
 	marked := "is new, marked"
 	opened, err := local.Open(s.Path)
 	switch {

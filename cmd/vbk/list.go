@@ -17,43 +17,49 @@ import (
 func (env *environment) listCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "show restore points, and what holds each", ArgsUsage: "[DOMAIN]",
-		UsageText:   "vbk list [DOMAIN]\n       vbk list -i PATH",
+		UsageText:   "vbk list [-json] [DOMAIN]\n       vbk list [-json] -i PATH",
 		Description: pathHelp + "\n\n  vbk list -i /mnt/usb/web01-4c1f9d2a",
-		Flags:       []cli.Flag{pathFlag()},
+		Flags:       []cli.Flag{pathFlag(), &cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},
 		Action: func(c *cli.Context) error {
 			path, given, err := fromPath(c, "a domain")
 			switch {
 			case err != nil:
 				return err
 			case given:
-				return env.listPath(c.Context, path)
+				return env.listPath(c.Context, path, c.Bool("json"))
 			case c.NArg() > 1:
 				return fmt.Errorf("vbk list takes one domain, got %d", c.NArg())
 			}
-			cfg, err := env.load()
-			if err != nil {
-				return err
-			}
-			w := env.newWorld(true)
-			defer w.close()
-			all, problems := w.folders(c.Context, cfg)
-			if word := c.Args().First(); word != "" {
-				if all = named(all, word); len(all) == 0 && len(problems) == 0 {
-					return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
-				}
-			}
-			if len(all) > 0 || len(problems) == 0 {
-				env.printPoints(cfg, all)
-			}
-			for _, p := range problems {
-				env.complain(p)
-			}
-			if len(problems) > 0 {
-				return exit(exitFailed)
-			}
-			return nil
+			return env.listStores(c)
 		},
 	}
+}
+
+func (env *environment) listStores(c *cli.Context) error {
+	cfg, err := env.load()
+	if err != nil {
+		return err
+	}
+	w := env.newWorld(true)
+	defer w.close()
+	all, problems := w.folders(c.Context, cfg)
+	if word := c.Args().First(); word != "" {
+		if all = named(all, word); len(all) == 0 && len(problems) == 0 {
+			return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
+		}
+	}
+	if c.Bool("json") {
+		err = writeJSON(env.stdout, listOf(cfg, all, problems, env.now()))
+	} else if len(all) > 0 || len(problems) == 0 {
+		env.printPoints(cfg, all)
+	}
+	for _, p := range problems {
+		env.complain(p)
+	}
+	if err == nil && len(problems) > 0 {
+		return exit(exitFailed)
+	}
+	return err
 }
 
 func (env *environment) printPoints(cfg *config.Config, all []located) {
@@ -86,33 +92,38 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 }
 
 // listPath shows what lies at a path.
-func (env *environment) listPath(ctx context.Context, path string) error {
+func (env *environment) listPath(ctx context.Context, path string, asJSON bool) error {
 	all, err := env.shelves(ctx, path)
 	if err != nil {
 		return err
 	}
-	all, unread := readable(all)
+	some, unread := readable(all)
+	if asJSON {
+		err = writeJSON(env.stdout, listOfShelves(all))
+	} else if env.printShelves(some); len(all) == 0 {
+		fmt.Fprintln(env.stdout, "No restore points.")
+	}
+	for _, err := range unread {
+		env.complain(err)
+	}
+	if err == nil && len(unread) > 0 {
+		return exit(exitFailed)
+	}
+	return err
+}
+
+func (env *environment) printShelves(all []shelf) {
 	for i, s := range all {
 		if i > 0 {
 			fmt.Fprintln(env.stdout)
 		}
 		env.printShelf(s)
 	}
-	if len(all) == 0 && len(unread) == 0 {
-		fmt.Fprintln(env.stdout, "No restore points.")
-	}
 	for _, s := range all {
 		for _, p := range s.problems {
 			env.complain(p)
 		}
 	}
-	for _, err := range unread {
-		env.complain(err)
-	}
-	if len(unread) > 0 {
-		return exit(exitFailed)
-	}
-	return nil
 }
 
 func (env *environment) printShelf(s shelf) {

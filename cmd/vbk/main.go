@@ -31,7 +31,7 @@ func realMain() int {
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
-		now: time.Now, random: rand.Reader, openHost: openLibvirt, dial: dialNBD, exit: os.Exit,
+		now: time.Now, random: rand.Reader, openHost: openLibvirt, dial: dialNBD, guard: guard, exit: os.Exit,
 	}
 	ctx, stop := env.interruptible(context.Background())
 	defer stop()
@@ -57,13 +57,17 @@ type environment struct {
 	now            func() time.Time
 	random         io.Reader
 	openHost       func(ctx context.Context, uri string, readOnly bool) (hypervisor, error)
+	guard          func(uri, uuid string) (release func() error, err error)
 	dial           func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 	exit           func(int)
 
 	color bool
-	dir   string // the directory to work in; -chdir changes it
+	dir   string  // the directory to work in; -chdir changes it
+	vars  varArgs // -var and -var-file
 	files config.Files
 	bars  atomic.Pointer[bars] // nil while none are on the terminal
+
+	streams []*stream // of -json and -json-into
 }
 
 // main runs one command line and returns its exit code.
@@ -82,14 +86,24 @@ func (env *environment) main(ctx context.Context, args []string) (code int) {
 	if err != nil {
 		env.complain(err)
 	}
+	code = codeOf(err)
+	if err := env.closeStreams(); err != nil {
+		env.complain(err)
+		if code == exitOK || code == exitChanges {
+			code = exitFailed
+		}
+	}
 	if ctx.Err() != nil {
 		return exitInterrupted
 	}
-	return codeOf(err)
+	return code
 }
 
 // complain prints an error and its hint, once.
 func (env *environment) complain(err error) {
+	if err.Error() != "" {
+		env.tellProblem("error", err.Error(), hintOf(err))
+	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(env.stderr, "vbk: %s\n", text)
 	}
@@ -150,6 +164,9 @@ func (env *environment) app() *cli.App {
 		Commands: env.commands(),
 	}
 	for _, command := range app.Commands {
+		if loadsConfiguration(command.Name) {
+			command.Flags = append(command.Flags, env.vars.flags(env.path)...)
+		}
 		command.OnUsageError = usageError
 		command.HideHelpCommand = true
 	}
@@ -160,8 +177,9 @@ func (env *environment) app() *cli.App {
 func (env *environment) commands() []*cli.Command {
 	return []*cli.Command{
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
-		env.planCommand(), env.applyCommand(), env.showCommand(), env.listCommand(),
-		env.restoreCommand(), env.serveCommand(), env.verifyCommand(), env.dumpCommand(), env.versionCommand(),
+		env.planCommand(), env.surveyCommand(), env.simulateCommand(),
+		env.applyCommand(), env.showCommand(), env.statusCommand(), env.listCommand(),
+		env.restoreCommand(), env.serveCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.guardCommand(),
 	}
 }
 

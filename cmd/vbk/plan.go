@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +24,7 @@ func planFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "full", Usage: "open a new chain for `ADDR`; repeatable"},
 		&cli.StringSliceFlag{Name: "allow-prune", Usage: "lift max_prune for `ADDR`; repeatable"},
 		&cli.BoolFlag{Name: "no-prune", Usage: "delete no chain"},
+		&cli.BoolFlag{Name: "fail-on-check", Usage: "exit 4 if a check block does not pass"},
 	}
 }
 
@@ -36,10 +38,19 @@ func planOptions(c *cli.Context) plan.Options {
 func (env *environment) planCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "show what apply would do, and why; changes nothing",
-		UsageText:   "vbk plan [-out FILE] [FLAGS]",
-		Description: addresses,
-		Flags: append(planFlags(),
+		UsageText: "vbk plan [-out FILE] [FLAGS]\n       vbk plan -base DIR [-json] [FLAGS]",
+		Description: addresses + `
+
+With -base it shows what the edit from DIR's configuration to this one causes, and nothing else.`,
+		Before: func(c *cli.Context) error {
+			if c.IsSet("base") { // one document, if any
+				return nil
+			}
+			return env.openStreams(c)
+		},
+		Flags: append(append(append(planFlags(), streamFlags()...), vantageFlags()...),
 			&cli.StringFlag{Name: "out", Usage: "save the plan to `FILE` for vbk apply FILE"},
+			&cli.StringFlag{Name: "base", Usage: "compare with the configuration in `DIR`"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit 2 if there are changes"}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -52,58 +63,100 @@ func (env *environment) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			w := env.newWorld(true)
-			defer w.close()
-			p, err := w.plan(c.Context, cfg, planOptions(c))
+			v, err := env.vantage(c, cfg)
 			if err != nil {
 				return err
 			}
-			env.showPlan(p)
-			if out := c.String("out"); out != "" {
-				if err := savePlan(env.path(out), p); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.stdout, "\nSaved the plan to %s. To do exactly this:\n  vbk apply %s\n", out, out)
+			w := env.newWorld(true)
+			defer w.close()
+			if c.IsSet("base") {
+				return w.compare(c, cfg, v)
 			}
-			code := planCode(p)
-			if code == exitOK && !p.Empty() && c.Bool("detailed-exitcode") {
-				code = exitChanges
-			}
-			return exit(code)
+			return w.present(c, cfg, v)
 		},
 	}
 }
 
-// plan surveys and decides.
+// present plans, prints and saves.
+func (w *world) present(c *cli.Context, cfg *config.Config, v vantage) error {
+	have, err := w.survey(c.Context, cfg, v)
+	if err != nil {
+		return err
+	}
+	p, err := makePlan(cfg, have, planOptions(c), v)
+	if err != nil {
+		return err
+	}
+	env := w.env
+	env.showPlan(p)
+	if out := c.String("out"); out != "" {
+		if err := savePlan(env.path(out), p); err != nil {
+			return err
+		}
+		do := fmt.Sprintf("To do exactly this:\n  vbk apply %s", out)
+		if p.NotApplicable != "" {
+			do = fmt.Sprintf("To see it again:\n  vbk show %s", out)
+		}
+		fmt.Fprintf(env.stdout, "\nSaved the plan to %s. %s\n", out, do)
+	}
+	code := planCode(c, p)
+	if code == exitOK && !p.Empty() && c.Bool("detailed-exitcode") {
+		code = exitChanges
+	}
+	return exit(code)
+}
+
+// plan surveys and decides, here and now.
 func (w *world) plan(ctx context.Context, cfg *config.Config, o plan.Options) (plan.Plan, error) {
-	inventory := plan.Survey(ctx, cfg, w.openers(), w.env.now())
-	if err := ctx.Err(); err != nil {
-		return plan.Plan{}, context.Cause(ctx)
+	v := vantage{now: w.env.now()}
+	have, err := w.survey(ctx, cfg, v)
+	if err != nil {
+		return plan.Plan{}, err
 	}
-	p := plan.Make(cfg, inventory, o, w.env.now())
+	return makePlan(cfg, have, o, v)
+}
+
+func makePlan(cfg *config.Config, have plan.Inventory, o plan.Options, v vantage) (plan.Plan, error) {
+	o.NotApplicable = v.unreal
+	p := plan.Make(cfg, have, o, v.now)
 	if unknown := plan.UnknownAddresses(cfg, p, o); len(unknown) > 0 {
-		return plan.Plan{}, hint(fmt.Errorf("no block or instance has the address %s", unknown[0]),
-			"addresses look like domain.web or 'domain.web[\"local/web01\"]'; vbk plan prints them")
+		return plan.Plan{}, unknownAddress(unknown[0])
 	}
+	p.Checks = cfg.EvalChecks(plan.Results(cfg, p, have, v.now))
 	return p, nil
 }
 
-func planCode(p plan.Plan) int {
-	if p.Failed() {
+func unknownAddress(address string) error {
+	return hint(fmt.Errorf("no block or instance has the address %s", address),
+		"addresses look like domain.web or 'domain.web[\"local/web01\"]'; vbk plan prints them")
+}
+
+func planCode(c *cli.Context, p plan.Plan) int {
+	switch {
+	case p.Failed():
 		return exitFailed
+	case c.Bool("fail-on-check") && slices.ContainsFunc(p.Checks, failed):
+		return exitUnsound
 	}
 	return exitOK
 }
 
-// savePlan replaces FILE whole: a reader never sees half a plan.
 func savePlan(path string, p plan.Plan) error {
 	text, err := plan.Encode(p)
-	if err != nil {
-		return err
+	if err == nil {
+		err = replaceFile(path, text)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-plan-*")
 	if err != nil {
 		return fmt.Errorf("save plan: %w", err)
+	}
+	return nil
+}
+
+// replaceFile replaces a file whole: a reader never sees half of it.
+func replaceFile(path string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-*")
+	if err != nil {
+		return err
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(text)
@@ -116,47 +169,11 @@ func savePlan(path string, p plan.Plan) error {
 	if err == nil {
 		err = os.Rename(temporary.Name(), path)
 	}
-	if err != nil {
-		return fmt.Errorf("save plan: %w", err)
-	}
-	return nil
+	return err
 }
 
 // isConfiguration keeps a plan from being written over a configuration, or a
 // configuration from being read as one.
 func isConfiguration(name string) bool {
 	return strings.HasSuffix(name, ".vbk.hcl") || strings.HasSuffix(name, ".vbk.json")
-}
-
-// readPlan takes the name as it was typed, for the hint.
-func (env *environment) readPlan(name string) (plan.Plan, error) {
-	if isConfiguration(name) {
-		return plan.Plan{}, hint(fmt.Errorf("%s is a configuration, not a saved plan", name), "vbk plan -out FILE saves a plan; -chdir names the directory of the configuration")
-	}
-	text, err := os.ReadFile(env.path(name))
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
-	}
-	p, err := plan.Decode(text)
-	if err != nil {
-		return plan.Plan{}, hint(fmt.Errorf("%s: %w", name, err), "make it again: vbk plan -out %s", name)
-	}
-	return p, nil
-}
-
-func (env *environment) showCommand() *cli.Command {
-	return &cli.Command{
-		Name: "show", Usage: "print a saved plan, stale or not", UsageText: "vbk show PLANFILE", ArgsUsage: "PLANFILE",
-		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
-				return fmt.Errorf("vbk show needs one plan file")
-			}
-			p, err := env.readPlan(c.Args().First())
-			if err != nil {
-				return err
-			}
-			env.showPlan(p)
-			return nil
-		},
-	}
 }

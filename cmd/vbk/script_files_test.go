@@ -9,12 +9,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vbk/store/virtnbdbackup/virtnbdtest"
 )
 
 // oneFile is the path that a pattern matches.
@@ -152,12 +155,39 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// mayMount is the condition [mount] of a script: the tests have mounts of their
-// own.
-func mayMount(condition string) (bool, error) {
-	if condition != "mount" {
-		return false, fmt.Errorf("unknown condition %s", condition)
+// peerRestore is virtnbdrestore DIR DISK FILE [UNTIL]: the real program restores a
+// disk of a folder, and FILE becomes its bytes.
+func peerRestore(ts *testscript.TestScript, _ bool, args []string) {
+	until := ""
+	if len(args) > 3 {
+		until = args[3]
 	}
+	disk, err := virtnbdtest.Restore(ts.MkAbs(args[0]), args[1], until, false)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), disk, 0o600))
+}
+
+// condition is one of a script: [mount], the tests have mounts of their own;
+// [virtnbdrestore], that is installed.
+func condition(name string) (bool, error) {
+	switch name {
+	case "mount":
+		return mayMount()
+	case "virtnbdrestore":
+		return mayRestore()
+	}
+	return false, fmt.Errorf("unknown condition %s", name)
+}
+
+func mayRestore() (bool, error) {
+	_, err := exec.LookPath("virtnbdrestore")
+	if err != nil && os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+		return false, fmt.Errorf("VBK_REQUIRE_PEERS=1: %w", err)
+	}
+	return err == nil, nil
+}
+
+func mayMount() (bool, error) {
 	sandboxed := os.Getenv("VBK_EMBEDTEST_STAGE") != ""
 	if !sandboxed && os.Getenv("VBK_REQUIRE_PEERS") == "1" {
 		return false, errors.New("VBK_REQUIRE_PEERS=1: the tests have no mount namespace")

@@ -36,6 +36,7 @@ type shelf struct {
 // shelved is a point on a shelf.
 type shelved struct {
 	name   string // what -until takes
+	parent string // name of the point that it builds on; "" if on none
 	when   string
 	start  time.Time // zero if only the clock on the host's wall is known
 	kind   string
@@ -50,9 +51,11 @@ type opened struct {
 	executor.RestorePoint
 	io.Closer
 	name, when string
-	warning    string // "" if there is none
-	next       string // what to do if it is damaged
-	unsound    bool   // something beside it is known to be wrong
+	id         string    // what -until takes
+	start      time.Time // zero if only the clock on the host's wall is known
+	warning    string    // "" if there is none
+	next       string    // what to do if it is damaged
+	unsound    bool      // something beside it is known to be wrong
 }
 
 // otherwise is what to do about a damaged point that -i found.
@@ -174,6 +177,7 @@ func (env *environment) open(ctx context.Context, s shelf, until string, disks [
 	}
 	if exact {
 		o, err := some[0].open()
+		o.id = some[0].name
 		return o, o.failed(err)
 	}
 	for i, p := range slices.Backward(some) {
@@ -194,6 +198,7 @@ func (env *environment) open(ctx context.Context, s shelf, until string, disks [
 		if newer := len(some) - 1 - i; newer > 0 {
 			env.complain(hint(fmt.Errorf("warning: %s is older than what was asked for: %s, damaged", o.name, count(newer, "newer point")), "%s", next))
 		}
+		o.id = p.name
 		return o, nil
 	}
 	if len(some) == 0 {

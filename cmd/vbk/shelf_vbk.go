@@ -52,6 +52,9 @@ func pointName(c store.Chain, p store.Point) string { return fmt.Sprintf("%s.%d"
 
 func (l located) shelved(path string, c store.Chain, p store.Point) shelved {
 	s := shelved{name: pointName(c, p), when: shortTime(p.Start) + " UTC", start: p.Start, kind: kindWord(p.Kind), disks: targets(p)}
+	if p.Parent >= 0 {
+		s.parent = fmt.Sprintf("%s.%d", c.Name, p.Parent)
+	}
 	for _, d := range p.Disks {
 		s.size += d.Size
 	}

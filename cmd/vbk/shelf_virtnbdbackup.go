@@ -42,7 +42,7 @@ type foreignPoint struct {
 }
 
 func (p foreignPoint) shelved(path string) shelved {
-	s := shelved{name: p.Name, when: p.when(), start: p.Created, kind: p.kind()}
+	s := shelved{name: p.Name, parent: p.Parent, when: p.when(), start: p.Created, kind: p.kind()}
 	for _, d := range p.Disks {
 		s.disks = append(s.disks, d.Target)
 		s.size += d.Size

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 // showPlan prints a plan as docs describe: actions with their reasons, the
 // sums, and what will not happen and why.
 func (env *environment) showPlan(p plan.Plan) {
+	env.tellPlan(p)
 	v := planView{env: env, paint: painter(env.color)}
 	switch {
 	case p.Empty() && p.Failed():
@@ -25,8 +29,18 @@ func (env *environment) showPlan(p plan.Plan) {
 		}
 		v.sums(p)
 	}
-	v.notes(p)
-	v.problems(p)
+	for _, note := range notes(p) {
+		v.printf("%s.\n", note)
+	}
+	if p.NotApplicable != "" {
+		v.printf("This plan can never be applied: %s.\n", p.NotApplicable)
+	}
+	for _, w := range warnings(p) {
+		v.printf("\n%s %s\n", v.yellow("Warning:"), w)
+	}
+	for _, f := range failures(p) {
+		env.complain(hint(fmt.Errorf("%s: %s", f.Object, f.Error), "%s", f.Hint))
+	}
 }
 
 type planView struct {
@@ -52,54 +66,96 @@ func (v planView) instance(i plan.Instance) {
 		case plan.KindBackup:
 			v.backup(i, *a.Backup)
 		case plan.KindPrune:
-			v.printf("  %s %s of chain %s (%s)   %s\n%s", v.red("-"), count(a.Prune.Points, "point"), a.Prune.Chain, plan.Bytes(a.Prune.Stored), a.Reason, waits(a.Prune))
+			v.printf("  %s %s of chain %s (%s)   %s\n", v.red("-"), count(a.Prune.Points, "point"), a.Prune.Chain, plan.Bytes(a.Prune.Stored), a.Reason)
+			if a.Prune.After {
+				v.printf("      deleted once the new point is durable\n")
+			}
+		case plan.KindMerge:
+			v.merge(*a.Merge, a.Reason)
 		}
 	}
 }
 
-func waits(p *plan.Prune) string {
-	if p.After {
-		return "      deleted once the new point is durable\n"
+func (v planView) merge(m plan.Merge, reason string) {
+	gone := count(len(m.Gone), "point")
+	if !slices.Contains(m.Attempts, "") { // it is there already
+		v.printf("  %s point %s.%d takes in the data of %s\n", v.yellow("~"), m.Chain, m.Into, gone)
 	}
-	return ""
+	v.printf("  %s %s of chain %s: %s (up to %s)   %s\n", v.red("-"), gone, m.Chain, sequences(m.Gone), plan.Bytes(m.Stored), reason)
+	if m.After {
+		v.printf("      merged into the next once the new point is durable\n")
+	}
+}
+
+// sequences lists points of one chain: "3, 4, 5".
+func sequences(all []int) string {
+	names := make([]string, len(all))
+	for n, sequence := range all {
+		names[n] = strconv.Itoa(sequence)
+	}
+	return listed(names)
 }
 
 // headline says what an instance gets, and the reason of it.
 func headline(i plan.Instance) (verb, reason string) {
 	for _, a := range i.Actions {
 		if a.Kind == plan.KindBackup {
-			return "gets " + article(*a.Backup), a.Reason
+			return article(*a.Backup), a.Reason
 		}
 	}
 	a := i.Actions[0]
-	if a.Kind == plan.KindPrune {
+	if a.Kind == plan.KindCleanup && len(i.Actions) > 1 {
+		a = i.Actions[1]
+	}
+	switch a.Kind {
+	case plan.KindPrune:
 		return "releases points", a.Reason
+	case plan.KindMerge:
+		return "merges points", a.Reason
 	}
 	return "is cleaned up", a.Reason
 }
 
 func article(b plan.Backup) string {
 	switch {
+	case b.Kind == store.Resync:
+		var disks []string
+		for _, d := range b.Disks {
+			if d.Resync {
+				disks = append(disks, d.Target)
+			}
+		}
+		return "resyncs disk " + strings.Join(disks, ", ")
 	case b.Kind == store.Increment:
-		return "an increment"
+		return "gets an increment"
 	case b.Closes != "":
-		return "a full: chain " + b.Closes + " is closed, a new one begins"
+		return "gets a full: chain " + b.Closes + " is closed, a new one begins"
 	}
-	return "a full: its first chain begins"
+	return "gets a full: its first chain begins"
 }
 
 func (v planView) backup(i plan.Instance, b plan.Backup) {
 	v.printf("  %s point  %-11s  %-14s  %s\n", v.green("+"), kindWord(b.Kind), estimate(b), i.Want.Store.Address())
+	if b.Takes > 0 {
+		v.printf("      by earlier points: about %s to store, about %s\n", plan.Bytes(b.Stores), plan.Age(time.Duration(b.Takes)))
+	}
 	for _, d := range b.Disks {
-		if d.Base && b.Kind == store.Increment {
+		switch {
+		case b.Kind == store.Full:
+		case d.Base:
 			v.printf("      disk %s is read whole: %s\n", d.Target, d.Reason)
+		case d.Resync:
+			v.printf("      disk %s is read whole, and what differs is stored: %s\n", d.Target, d.Reason)
 		}
 	}
 }
 
 func estimate(b plan.Backup) string {
-	if b.Kind == store.Full {
+	switch b.Kind {
+	case store.Full:
 		return "up to " + plan.Bytes(b.Estimate)
+	case store.Resync:
+		return fmt.Sprintf("reads ~%s, stores about %s", plan.Bytes(b.Estimate), plan.Bytes(b.Stores))
 	}
 	return "~" + plan.Bytes(b.Estimate)
 }
@@ -123,101 +179,79 @@ func cleanupSteps(c plan.Cleanup) []string {
 
 // sums counts as Terraform does; GitLab's and other readers expect the line.
 func (v planView) sums(p plan.Plan) {
-	var add, change, destroy, full, increments int
-	var read, freed int64
-	worst := store.Increment
+	s := sumsOf(p)
+	_, counts, _ := strings.Cut(s.String(), " ")
+	v.printf("\n%s %s\n", v.bold("Plan:"), counts)
+	if text := backupsLine(p, s); text != "" {
+		v.printf("%s\n", text)
+	}
+}
+
+// backupsLine says what the plan costs and frees, "" if that is nothing.
+func backupsLine(p plan.Plan, s sums) string {
+	var text string
+	if kinds := backupKinds(p); s.Add > 0 {
+		about := "~"
+		if kinds[0].kind == store.Full {
+			about = "up to "
+		}
+		var parts []string
+		for _, k := range kinds {
+			parts = append(parts, fmt.Sprintf("%d %s", k.count, kindWord(k.kind)))
+		}
+		text = fmt.Sprintf("Backups: %s (%s%s to read)", strings.Join(parts, ", "), about, plan.Bytes(s.Read))
+	}
+	freed := freedBytes(p)
+	if len(freed) == 0 {
+		return text + strings.Repeat(".", min(1, len(text)))
+	}
+	verb := "Frees "
+	if text != "" {
+		verb = text + "; frees "
+	}
+	return verb + strings.Join(freed, ", ") + "."
+}
+
+type kindCount struct {
+	kind  store.Kind
+	count int
+}
+
+// backupKinds counts the planned points, the largest kind first.
+func backupKinds(p plan.Plan) []kindCount {
+	kinds := []kindCount{{store.Full, 0}, {store.Resync, 0}, {store.Increment, 0}}
 	for _, i := range p.Instances {
+		if b := i.Backup(); b != nil {
+			for n := range kinds {
+				if kinds[n].kind == b.Kind {
+					kinds[n].count++
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(kinds, func(k kindCount) bool { return k.count == 0 })
+}
+
+// freedBytes says what deletions free on each store.
+func freedBytes(p plan.Plan) []string {
+	freed, atMost := map[string]int64{}, map[string]string{}
+	for _, i := range p.Instances {
+		at := i.Want.Store.Address()
 		for _, a := range i.Actions {
 			switch a.Kind {
-			case plan.KindCleanup:
-				change++
-			case plan.KindBackup:
-				add++
-				read += a.Backup.Estimate
-				if a.Backup.Kind == store.Full {
-					full++
-					worst = store.Full
-				} else {
-					increments++
-				}
 			case plan.KindPrune:
-				destroy += a.Prune.Points
-				freed += a.Prune.Stored
+				freed[at] += a.Prune.Stored
+			case plan.KindMerge:
+				freed[at] += a.Merge.Stored
+				atMost[at] = "up to "
 			}
 		}
 	}
-	v.printf("\n%s %d to add, %d to change, %d to destroy.\n", v.bold("Plan:"), add, change, destroy)
-	if add > 0 {
-		v.printf("Backups: %d full, %d incremental (%s to read).", full, increments, estimate(plan.Backup{Kind: worst, Estimate: read}))
+	var all []string
+	for _, at := range slices.Sorted(maps.Keys(freed)) {
+		all = append(all, fmt.Sprintf("%s%s on %s", atMost[at], plan.Bytes(freed[at]), at))
 	}
-	if destroy > 0 {
-		v.printf(" Frees %s.", plan.Bytes(freed))
-	}
-	if add+destroy > 0 {
-		v.printf("\n")
-	}
-}
-
-// notes say what will not happen, and why.
-func (v planView) notes(p plan.Plan) {
-	var notDue []plan.Instance
-	for _, i := range p.Instances {
-		switch {
-		case i.Error != "" || i.Backup() != nil:
-		case !i.Due.IsZero():
-			notDue = append(notDue, i)
-		case i.Idle != "":
-			v.printf("Not now: %s: %s.\n", i.Want.Address, i.Idle)
-		}
-		for _, held := range i.Held {
-			v.printf("Held back: %s: %s.\n", i.Want.Address, held)
-		}
-	}
-	if len(notDue) > 0 {
-		next := notDue[0]
-		for _, i := range notDue {
-			if i.Due.Before(next.Due) {
-				next = i
-			}
-		}
-		v.printf("Not now: %d not due (next: %s at %s).\n", len(notDue), next.Want.Address, next.Due.UTC().Format("2006-01-02 15:04 UTC"))
-	}
-	if len(p.Unclaimed) > 0 {
-		v.printf("Not backed up: %s: no block claims them.\n", strings.Join(p.Unclaimed, ", "))
-	}
-	if len(p.LeftOut) > 0 {
-		v.printf("Left out by -target or -exclude: %s.\n", count(len(p.LeftOut), "instance"))
-	}
-	for _, d := range p.Departed {
-		v.printf("Departed: %s/%s (%s): %s; %s kept, the newest of %s.\n", d.Store, d.Folder, d.Domain, d.Why, count(d.Points, "point"), shortTime(d.Newest))
-	}
-	if p.Others > 0 {
-		v.printf("Not visible here: %s of other configurations on the same stores.\n", count(p.Others, "chain"))
-	}
-}
-
-func (v planView) problems(p plan.Plan) {
-	for _, w := range p.Warnings {
-		v.printf("\n%s %s\n", v.yellow("Warning:"), w)
-	}
-	told := map[string]bool{}
-	for _, f := range p.Failures {
-		told[f.Object+": "+f.Error] = true // the error of each of its instances, too
-		v.env.complain(hint(fmt.Errorf("%s: %s", f.Object, f.Error), "%s", f.Hint))
-	}
-	for _, i := range p.Instances {
-		if i.Error != "" && !told[i.Error] {
-			v.env.complain(hint(fmt.Errorf("%s: %s", i.Want.Address, i.Error), "%s", i.Hint))
-		}
-	}
-}
-
-// count is "1 point", "2 points".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return all
 }
 
 // kindWord names a kind of point to people.
@@ -227,8 +261,6 @@ func kindWord(k store.Kind) string {
 	}
 	return string(k)
 }
-
-func shortTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // paint colours text, or leaves it.
 type paint struct{ on bool }

@@ -12,6 +12,7 @@ import (
 
 	"vbk/executor"
 	"vbk/plan"
+	"vbk/store"
 )
 
 // quietInterval is how often a run reports where there is no terminal.
@@ -21,6 +22,7 @@ const quietInterval = 30 * time.Second
 // otherwise, and a table of the new points at the end.
 type runView struct {
 	env     *environment
+	stream  *runStream
 	paint   paint
 	mu      sync.Mutex
 	bars    *bars                // nil without a terminal
@@ -35,7 +37,7 @@ type runView struct {
 }
 
 func newRunView(env *environment, p plan.Plan) *runView {
-	v := &runView{env: env, paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
+	v := &runView{env: env, stream: newRunStream(env, p), paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
 		names: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
 	var backups, bytes int64
 	for _, i := range p.Instances {
@@ -54,6 +56,7 @@ func newRunView(env *environment, p plan.Plan) *runView {
 }
 
 func (v *runView) event(e executor.Event) {
+	v.stream.event(e)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch e.Kind {
@@ -139,6 +142,7 @@ func (v *runView) progress(e executor.Event) {
 // close prints the table of what was made, what failed, and the sum.
 func (v *runView) close(r executor.Result, interrupted bool) {
 	v.env.endBars()
+	v.stream.close()
 	if len(v.points) > 0 {
 		slices.SortFunc(v.points, func(a, b executor.Event) int {
 			return slices.Compare([]string{a.Address}, []string{b.Address})
@@ -165,10 +169,7 @@ func (v *runView) close(r executor.Result, interrupted bool) {
 }
 
 func (v *runView) row(table io.Writer, e executor.Event) {
-	var read int64
-	for _, d := range e.Point.Disks {
-		read += d.Data
-	}
+	read := readBytes(*e.Point)
 	stored, took := e.Point.Stored(), e.Point.End.Sub(e.Point.Start)
 	ratio := "-"
 	if stored > 0 && read > 0 {
@@ -179,12 +180,23 @@ func (v *runView) row(table io.Writer, e executor.Event) {
 		plan.Bytes(read), plan.Bytes(stored), ratio, took.Seconds(), rate)
 }
 
+// readBytes are the bytes of the guest that making a point has read and stored.
+func readBytes(p store.Point) int64 {
+	var read int64
+	for _, d := range p.Disks {
+		read += d.Data
+	}
+	return read
+}
+
 func describeAction(a plan.Action) string {
 	switch a.Kind {
 	case plan.KindBackup:
 		return "making " + a.Backup.String() + "..."
 	case plan.KindPrune:
 		return fmt.Sprintf("releasing chain %s (%s)...", a.Prune.Chain, count(a.Prune.Points, "point"))
+	case plan.KindMerge:
+		return fmt.Sprintf("merging %s of chain %s into point %d...", count(len(a.Merge.Gone), "point"), a.Merge.Chain, a.Merge.Into)
 	}
 	return string(a.Kind) + "..."
 }
@@ -195,6 +207,8 @@ func describeDone(e executor.Event) string {
 		return fmt.Sprintf("point %s.%d is durable", e.Chain, e.Point.Sequence)
 	case e.Action.Kind == plan.KindPrune:
 		return fmt.Sprintf("chain %s is gone, %s free again", e.Action.Prune.Chain, plan.Bytes(e.Action.Prune.Stored))
+	case e.Action.Kind == plan.KindMerge:
+		return fmt.Sprintf("point %s.%d has taken in %s", e.Action.Merge.Chain, e.Action.Merge.Into, count(len(e.Action.Merge.Gone), "older point"))
 	}
 	return "cleaned up what an interrupted run left"
 }

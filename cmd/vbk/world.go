@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -64,6 +63,9 @@ func (w *world) openers() plan.Openers {
 }
 
 func (w *world) openStore(s config.Store) (*local.Store, error) {
+	if s.Kind != "local" {
+		return nil, errors.New(s.Pending[0])
+	}
 	opened, err := local.Open(s.Path)
 	if errors.Is(err, store.ErrNotMarked) || errors.Is(err, os.ErrNotExist) {
 		return nil, hint(err, "is its file system mounted? vbk init makes %s a new, empty store", s.Path)
@@ -87,8 +89,8 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 	b := executor.Bindings{
 		Hosts: map[string]executor.Host{}, Stores: map[string]executor.Store{},
 		Dial: w.env.dial, Now: w.env.now, Random: w.env.random, Events: events,
-		Self:    store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
-		Version: version, Parallel: parallel,
+		Self:  store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
+		Guard: w.env.guard, Version: version, Parallel: parallel,
 	}
 	w.mu.Lock() // a host that was given up may still be opening
 	defer w.mu.Unlock()
@@ -130,7 +132,7 @@ func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
 
 type localFolder struct{ *local.Folder }
 
-func (f localFolder) Create(chain, name string) (io.WriteCloser, error) {
+func (f localFolder) Create(chain, name string) (executor.NewFile, error) {
 	return f.Folder.Create(chain, name)
 }
 
@@ -139,9 +141,19 @@ type localChain struct{ *local.Reader }
 func (c localChain) Open(name string) (executor.ChainFile, error) { return c.Reader.Open(name) }
 
 // load reads the configuration and prints what is wrong with it.
-func (env *environment) load() (*config.Config, error) {
-	cfg, files, diags := config.Load(env.dir)
+func (env *environment) load() (*config.Config, error) { return env.loadFrom(env.dir) }
+
+// loadFrom is load for another directory.
+func (env *environment) loadFrom(dir string) (*config.Config, error) {
+	return env.loadWith(dir, env.inputs())
+}
+
+func (env *environment) loadWith(dir string, in config.Inputs) (*config.Config, error) {
+	cfg, files, diags := config.Load(dir, in)
 	env.files = files
+	for _, d := range diags {
+		env.tellDiagnostic(diagnosticOf(d, files))
+	}
 	if len(diags) > 0 {
 		if err := config.WriteDiagnostics(env.stderr, files, diags, env.width, env.color); err != nil {
 			return nil, fmt.Errorf("print diagnostics: %w", err)

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestCommandsInExamples reads every vbk command line of the examples and of
+// docs/json.md: command and flags must exist.
+func TestCommandsInExamples(t *testing.T) {
+	files := []string{"../../docs/json.md"}
+	for _, pattern := range []string{"*.yml", "*.md", "*.hcl", "policy/*"} {
+		found, err := filepath.Glob("../../examples/*/" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	commandLine := regexp.MustCompile("(?:^|[ `])(vbk [a-z]+(?: [^|>`\\n#]*)?)")
+	seen := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range strings.Split(string(text), "\n") {
+			isProse := strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "#   ")
+			for _, m := range commandLine.FindAllStringSubmatch(l, -1) {
+				if isProse || !strings.Contains(m[1], " -") {
+					continue // a sentence about vbk
+				}
+				seen++
+				if _, err := arrange((&environment{}).app(), strings.Fields(m[1])); err != nil {
+					t.Errorf("%s: %s: %v", file, m[1], err)
+				}
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("found only %d command lines in %v", seen, files)
+	}
+}

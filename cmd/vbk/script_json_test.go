@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// runJQ is jq FILTER WANT: the filter, over what the last command printed, gives
+// this JSON.
+func runJQ(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: jq FILTER WANT")
+	}
+	program, err := exec.LookPath("jq")
+	if err != nil {
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			ts.Fatalf("VBK_REQUIRE_PEERS=1: %v", err)
+		}
+		ts.Logf("not tried: %v", err)
+		return
+	}
+	var complaint bytes.Buffer
+	jq := exec.Command(program, "--compact-output", "--sort-keys", "--slurp", "if length == 1 then .[0] else . end | "+args[0])
+	jq.Stdin, jq.Stderr = strings.NewReader(ts.ReadFile("stdout")), &complaint
+	got, err := jq.Output()
+	if err != nil {
+		ts.Fatalf("jq %s: %v\n%s", args[0], err, &complaint)
+	}
+	if strings.TrimSpace(string(got)) != args[1] {
+		ts.Fatalf("jq %s:\n%swant\n%s", args[0], got, args[1])
+	}
+}
+
+// matchSchema is schema NAME [FILE]: what the last command printed, or a file
+// holds, are JSON values of docs/schema/NAME.json, without a property that it
+// does not have.
+func matchSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: schema NAME [FILE]")
+	}
+	compiled, err := strictSchema(args[0])
+	ts.Check(err)
+	file := "stdout"
+	if len(args) == 2 {
+		file = args[1]
+	}
+	values := json.NewDecoder(strings.NewReader(ts.ReadFile(file)))
+	values.UseNumber()
+	for n := 0; ; n++ {
+		var value any
+		if err := values.Decode(&value); err != nil {
+			if n == 0 || values.More() {
+				ts.Fatalf("value %d of %s: %v", n, file, err)
+			}
+			return
+		}
+		if err := compiled.Validate(value); err != nil {
+			text, _ := json.MarshalIndent(value, "", "  ") // it was JSON
+			ts.Fatalf("value %d of %s: %v\n%s", n, file, err, text)
+		}
+	}
+}
+
+// schemaDir is where the schemas are, seen from this package.
+const schemaDir = "../../docs/schema"
+
+// strictSchema is a published schema that allows no other properties: readers
+// ignore those, but what is printed is to be described.
+func strictSchema(name string) (*jsonschema.Schema, error) {
+	file, err := os.Open(filepath.Join(schemaDir, name+".json"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	schema, err := jsonschema.UnmarshalJSON(file)
+	if err != nil {
+		return nil, err
+	}
+	forbidOthers(schema)
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource(name+".json", schema); err != nil {
+		return nil, err
+	}
+	return compiler.Compile(name + ".json")
+}
+
+// forbidOthers closes every object that says which type it has and lists its
+// properties; alternatives (oneOf) only refer to them.
+func forbidOthers(schema any) {
+	switch s := schema.(type) {
+	case map[string]any:
+		_, listed := s["properties"]
+		_, open := s["additionalProperties"]
+		if _, typed := s["type"].(string); typed && listed && !open {
+			s["additionalProperties"] = false
+		}
+		for _, inner := range s {
+			forbidOthers(inner)
+		}
+	case []any:
+		for _, inner := range s {
+			forbidOthers(inner)
+		}
+	}
+}

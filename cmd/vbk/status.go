@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"vbk/config"
+	"vbk/plan"
+)
+
+func (env *environment) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "say which machines have a point as new as they should",
+		UsageText: "vbk status [-format text|json|nagios] [-o FILE]",
+		Description: "It reads the stores; hosts are asked only which machines there are. Where a host does not answer,\n" +
+			"machines with points are reported all the same, and it says that others may not be backed up.\n\n" +
+			"Exit code 4: something is not as it should be. With -format nagios 0 to 3, as its plugins do.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: text, json or nagios", Value: "text"},
+			&cli.StringFlag{Name: "o", Usage: "write to `FILE` in place of the terminal"},
+		},
+		Action: func(c *cli.Context) error {
+			format := c.String("format")
+			err := env.status(c, format)
+			if format == "nagios" && err != nil && err.Error() != "" {
+				fmt.Fprintf(env.stdout, "VBK UNKNOWN - %s\n", plain(err.Error()))
+				return exit(nagiosUnknown)
+			}
+			return err
+		},
+	}
+}
+
+func (env *environment) status(c *cli.Context, format string) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	switch format {
+	case "text", "json", "nagios":
+	case "html", "prometheus":
+		return fmt.Errorf("flag -format: this version prints no %s yet; json has all of it", format)
+	default:
+		return fmt.Errorf("flag -format: %q is none of text, json, nagios", format)
+	}
+	if out := c.String("o"); isConfiguration(out) {
+		return fmt.Errorf("flag -o: %s is the name of a configuration", out)
+	}
+	cfg, err := env.load()
+	if err != nil {
+		if format == "nagios" {
+			return fmt.Errorf("the configuration in %s is not valid: vbk validate says why", env.dir)
+		}
+		return err
+	}
+	w := env.newWorld(true)
+	defer w.close()
+	v := vantage{now: env.now()}
+	have, err := w.survey(c.Context, cfg, v)
+	if err != nil {
+		return err
+	}
+	p, err := makePlan(cfg, have, plan.Options{Version: version}, v)
+	if err != nil {
+		return err
+	}
+	return env.printStatus(statusOf(cfg, have, p), format, c.String("o"))
+}
+
+func (env *environment) printStatus(s status, format, out string) error {
+	var text strings.Builder
+	code := exitOK
+	if !s.OK {
+		code = exitUnsound
+	}
+	switch format {
+	case "text":
+		s.print(&text)
+	case "json":
+		if err := writeJSON(&text, s); err != nil {
+			return err
+		}
+	case "nagios":
+		var line string
+		line, code = s.nagios()
+		text.WriteString(line)
+	}
+	if out == "" {
+		fmt.Fprint(env.stdout, text.String())
+	} else if err := replaceFile(env.path(out), []byte(text.String())); err != nil {
+		return fmt.Errorf("flag -o: %w", err)
+	}
+	return exit(code)
+}
+
+// statusOf puts together what the stores hold, and what the plan says of it.
+func statusOf(cfg *config.Config, have plan.Inventory, p plan.Plan) status {
+	s := status{FormatVersion: statusVersion, Version: version, Timestamp: p.Created.UTC(), Instances: []machineStatus{}, Stores: []storeStatus{},
+		Unclaimed: p.Unclaimed, Departed: p.Departed, Failures: p.Failures, Checks: p.Checks, Complete: len(p.Failures) == 0}
+	t := tally{cfg: cfg, have: have, now: p.Created}
+	for _, i := range p.Instances {
+		if i.Want.Release == "" {
+			s.Instances = append(s.Instances, t.claimed(i))
+		}
+	}
+	s.Instances = append(s.Instances, t.unseen(p)...)
+	slices.SortFunc(s.Instances, func(a, b machineStatus) int { return strings.Compare(a.Address, b.Address) })
+	for _, found := range have.Stores {
+		s.Stores = append(s.Stores, storeStatus{Address: found.Address, Free: found.Free, Size: found.Size, Error: found.Error})
+	}
+	s.OK = len(s.problems()) == 0
+	return s
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"vbk/config"
+	"vbk/plan"
+)
+
+// statusVersion of what status -format json prints; docs/schema/status.json
+// describes it.
+const statusVersion = "1.0"
+
+// status says how well the machines of a configuration are backed up.
+type status struct {
+	FormatVersion string               `json:"format_version"`
+	Version       string               `json:"vbk_version"`
+	Timestamp     time.Time            `json:"timestamp"`
+	OK            bool                 `json:"ok"`       // all is as it should be
+	Complete      bool                 `json:"complete"` // all hosts and stores answered
+	Instances     []machineStatus      `json:"instances"`
+	Stores        []storeStatus        `json:"stores"`
+	Checks        []config.CheckResult `json:"checks,omitempty"`
+	Unclaimed     []string             `json:"unclaimed,omitempty"`
+	Departed      []plan.Departed      `json:"departed,omitempty"`
+	Failures      []plan.Failure       `json:"failures,omitempty"`
+}
+
+// The states of a machine, the best first.
+const (
+	stateOK      = "ok"
+	stateIdle    = "idle"    // none is to be made now, due or not: the configuration says so
+	stateFailing = "failing" // the next point cannot be planned
+	stateDamaged = "damaged" // points do not restore
+	stateLate    = "late"    // its newest point is older than its rpo
+	stateMissing = "no point"
+	stateUnknown = "unknown" // the store, or the machine's folder, cannot be read
+)
+
+// machineStatus is one instance. The amounts are bytes.
+type machineStatus struct {
+	Address     string       `json:"address"`
+	Domain      string       `json:"domain"`
+	Host        string       `json:"host"`
+	Store       string       `json:"store"`
+	State       string       `json:"state"`
+	Unseen      bool         `json:"host_silent,omitempty"` // its host did not answer; the store tells the rest
+	Newest      *newestPoint `json:"newest,omitempty"`      // that restores
+	Age         *int64       `json:"age_seconds,omitempty"` // of it
+	RPO         int64        `json:"rpo_seconds"`
+	Due         *time.Time   `json:"due,omitempty"` // when the next is, if none is now
+	DueNow      bool         `json:"due_now"`
+	Idle        string       `json:"idle,omitempty"`       // why none is made
+	Error       string       `json:"error,omitempty"`      // why none can be made
+	LastError   string       `json:"last_error,omitempty"` // how the last run ended, if it did not end well
+	Running     bool         `json:"running"`
+	Points      int          `json:"points"`
+	Damaged     int          `json:"damaged_points"`
+	ChainLength int          `json:"chain_length"` // points of the newest chain
+	Stored      int64        `json:"stored_bytes"`
+}
+
+type newestPoint struct {
+	Point string    `json:"point"`
+	Start time.Time `json:"start"`
+	Kind  string    `json:"kind"`
+}
+
+type storeStatus struct {
+	Address string `json:"address"`
+	Free    int64  `json:"free_bytes"`
+	Size    int64  `json:"size_bytes"`
+	Error   string `json:"error,omitempty"`
+}
+
+// problems are what is not as it should be, a sentence each.
+func (s status) problems() []string {
+	var all []string
+	problem := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for _, m := range s.Instances {
+		switch m.State {
+		case stateMissing:
+			problem("%s has no point", m.Address)
+		case stateLate:
+			problem("%s: the newest point is %s old, rpo = %q", m.Address, age(*m.Age), spanOf(m.RPO))
+		case stateFailing, stateUnknown:
+			if !strings.HasPrefix(m.Error, m.Store+": ") { // told of the store
+				problem("%s: %s", m.Address, m.Error)
+			}
+		}
+		if m.Damaged > 0 {
+			problem("%s: %s damaged: vbk verify tells more", m.Address, are(m.Damaged, "point"))
+		}
+	}
+	for _, st := range s.Stores {
+		if st.Error != "" {
+			problem("%s: %s", st.Address, st.Error)
+		}
+	}
+	for _, c := range s.Checks {
+		if failed(c) {
+			problem("check %s: %s", c.Name, c.Message)
+		}
+	}
+	return all
+}
+
+func age(seconds int64) string { return plan.Age(time.Duration(seconds) * time.Second) }
+
+func spanOf(seconds int64) config.Duration {
+	return config.Duration(time.Duration(seconds) * time.Second)
+}
+
+// remarks are what is worth knowing and no problem.
+func (s status) remarks() []string {
+	var all []string
+	remark := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for _, f := range s.Failures {
+		if strings.HasPrefix(f.Object, "host.") {
+			remark("%s does not answer (%s): whether it has machines that are not backed up is unknown", f.Object, f.Error)
+		}
+	}
+	for _, m := range s.Instances {
+		if m.State == stateIdle {
+			remark("%s: %s", m.Address, m.Idle)
+		}
+		if m.LastError != "" {
+			remark("%s: %s; the next vbk apply cleans up", m.Address, m.LastError)
+		}
+	}
+	for _, c := range s.Checks {
+		if c.Status == "unknown" {
+			remark("check %s is not known: %s", c.Name, strings.TrimSuffix(c.Message, "."))
+		}
+	}
+	if len(s.Unclaimed) > 0 {
+		remark("Not backed up: %s", listed(s.Unclaimed))
+	}
+	for _, d := range s.Departed {
+		remark("Departed: %s", departure(d))
+	}
+	return all
+}
+
+// print is the status for people.
+func (s status) print(w io.Writer) {
+	if len(s.Instances) > 0 {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "MACHINE\tSTATE\tNEWEST (UTC)\tAGE\tRPO\tNEXT DUE\tPOINTS\tCHAIN\tSTORED")
+		for _, m := range s.Instances {
+			newest, old := "-", "-"
+			if m.Newest != nil {
+				newest, old = shortTime(m.Newest.Start), age(*m.Age)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", m.Address, m.State, newest, old, spanOf(m.RPO), m.next(),
+				m.Points, m.ChainLength, plan.Bytes(m.Stored))
+		}
+		_ = table.Flush() // to memory
+		fmt.Fprintln(w)
+	}
+	for _, st := range s.Stores {
+		if st.Error == "" {
+			fmt.Fprintf(w, "%s: %s of %s free.\n", st.Address, plan.Bytes(st.Free), plan.Bytes(st.Size))
+		}
+	}
+	for _, r := range s.remarks() {
+		fmt.Fprintf(w, "%s.\n", r)
+	}
+	problems := s.problems()
+	if len(problems) == 0 {
+		fmt.Fprintln(w, "All is as it should be.")
+		return
+	}
+	fmt.Fprintln(w, "\nNot as it should be:")
+	for _, p := range problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+}
+
+func (m machineStatus) next() string {
+	switch {
+	case m.Running:
+		return "running"
+	case m.DueNow:
+		return "now"
+	case m.Due != nil:
+		return shortTime(*m.Due)
+	}
+	return "-"
+}
+
+// The exit codes of Nagios' plugins.
+const (
+	nagiosOK = iota
+	nagiosWarning
+	nagiosCritical
+	nagiosUnknown
+)
+
+// nagios is one line as its plugins print it, with the exit code.
+func (s status) nagios() (string, int) {
+	counts := map[string]int{}
+	damaged, oldest := 0, int64(0)
+	for _, m := range s.Instances {
+		counts[m.State]++
+		damaged += m.Damaged
+		if m.Age != nil {
+			oldest = max(oldest, *m.Age)
+		}
+	}
+	code := nagiosOK
+	switch {
+	case counts[stateLate]+counts[stateMissing]+damaged > 0:
+		code = nagiosCritical
+	case counts[stateUnknown] > 0:
+		code = nagiosUnknown
+	case !s.OK:
+		code = nagiosWarning
+	}
+	text := fmt.Sprintf("%s, the newest point of each within its rpo", count(len(s.Instances), "machine"))
+	if problems := s.problems(); len(problems) > 0 {
+		text = problems[0]
+		if more := len(problems) - 1; more > 0 {
+			text += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	values := fmt.Sprintf("machines=%d late=%d;;0 missing=%d;;0 damaged=%d;;0 failing=%d;0 unclaimed=%d oldest=%ds",
+		len(s.Instances), counts[stateLate], counts[stateMissing], damaged, counts[stateFailing], len(s.Unclaimed), oldest)
+	for _, st := range s.Stores {
+		if st.Error == "" {
+			values += fmt.Sprintf(" '%s_free'=%dB;;;0;%d", st.Address, st.Free, st.Size)
+		}
+	}
+	return fmt.Sprintf("VBK %s - %s | %s\n", [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[code], plain(text), values), code
+}
+
+// plain is text for one line of Nagios, which parts it at a bar.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '|' || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
