@@ -26,14 +26,16 @@ var imports = map[string][]string{
 	"store/local":         {"store", "format"},
 	"store/virtnbdbackup": {"format"},
 	"plan":                {"config", "virt", "store"},
-	"executor":            {"plan", "virt", "nbd", "format", "store"},
+	"executor":            {"plan", "virt", "nbd", "format", "store", "store/virtnbdbackup"},
 	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "store/virtnbdbackup", "virt/libvirt"},
 
 	// test support
 	"virt/virttest":          {"virt"},
 	"virt/libvirt/embedtest": {"virt/libvirt"},
 	"nbd/nbdtest":            {},
-	"store/storetest":        {"store/local"},
+	"store/storetest":        {"store/local", "format"},
+
+	"store/virtnbdbackup/virtnbdtest": {},
 }
 
 // outside holds what leaves must not import from elsewhere: plan decides and

@@ -1,57 +1,69 @@
-# One hypervisor, two classes of machines, and nothing that is forgotten.
-vbk {
-  name      = "site-a"
-  time_zone = "Europe/Berlin"
-}
+# Three classes. A machine says which one it is in by a tag in its metadata:
+#
+#   virsh metadata db-1 urn:vbk:tags:1 --key vbk --set '<tags tier="gold"/>' --config --live
+policy "base" {
+  store    = store.local.nas
+  schedule = "30 1 * * *"
+  rpo      = "30h"
 
-host "hv1" {
-  uri          = "qemu:///system"
-  scratch_dir  = "/var/tmp"
-  max_parallel = 2
-}
-
-store "local" "nas" {
-  path     = "/srv/backup"
-  min_free = "50GiB"
+  retention {
+    keep_daily  = 14
+    keep_weekly = 8
+  }
 }
 
 policy "gold" {
-  store = store.local.nas
-  every = "6h"
+  extends  = policy.base
+  schedule = "0 */4 * * *"
+  rpo      = "8h"
 
   chain {
     full_every     = "14d"
-    max_increments = 60
+    max_increments = 90
   }
 
   retention {
-    keep_last    = 4
-    keep_daily   = 14
-    keep_weekly  = 8
-    keep_monthly = 12
+    keep_last    = 12
+    keep_daily   = 30
+    keep_weekly  = 12
+    keep_monthly = 24
+    keep_yearly  = 5
   }
 }
 
 policy "bronze" {
-  store = store.local.nas
+  extends = policy.base
 
   retention {
-    keep_daily = 7
+    keep_within = "7d"
   }
 }
 
-domain "db" {
-  match  = ["db-*"]
+domain "gold" {
+  tags   = { tier = "gold" }
   policy = policy.gold
+}
+
+domain "silver" {
+  fallback     = true
+  exclude_tags = { tier = "none" }
+  policy       = policy.base
+  min_change   = "16MiB"
+}
+
+domain "lab" {
+  tags    = { tier = "bronze" }
+  policy  = policy.bronze
+  offline = "skip"
 
   disks {
-    exclude = ["vdz"] # swap
+    exclude = ["vdz"] # scratch
   }
 }
 
-domain "rest" {
-  fallback = true
-  exclude  = ["*-test", "*-scratch"]
-  policy   = policy.bronze
-  offline  = "skip"
+check "late" {
+  assert {
+    condition     = alltrue([for i in vbk.instances : i.age == null ? true : i.age <= i.rpo])
+    error_message = "Late: ${join(", ", [for i in vbk.instances : i.name if i.age == null ? false : i.age > i.rpo])}."
+  }
 }
