@@ -160,7 +160,7 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 		Hosts: map[string]executor.Host{"local": twin{w.host, w}},
 		Dial:  w.open,
 		Now:   func() time.Time { return w.now }, Random: w.random(),
-		Self: store.Attempt{Host: "here", BootID: "1", PID: 1}, Version: "test", Parallel: 4, ThawTime: time.Millisecond,
+		Self: store.Attempt{Host: "here", BootID: "1", PID: 1}, Version: "test", Parallel: 4,
 		Events: func(e executor.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -171,6 +171,9 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 	}
 	if s, err := local.OpenOn(w.fs, "store"); err == nil {
 		b.Stores = map[string]executor.Store{"store.local.main": localStore{s}}
+	}
+	if w.step != nil { // the dead thaw nobody
+		b.ThawTime = time.Millisecond
 	}
 	if w.bind != nil {
 		w.bind(&b)

@@ -101,7 +101,7 @@ func takesValue(flags []cli.Flag) map[string]bool {
 
 func commandNames(app *cli.App) []string {
 	var names []string
-	for _, c := range app.Commands {
+	for _, c := range app.VisibleCommands() {
 		names = append(names, c.Name)
 	}
 	return names

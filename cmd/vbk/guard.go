@@ -45,7 +45,7 @@ func guard(uri, uuid string) (release func() error, err error) {
 // guardCommand is what guard starts; it is not for people.
 func (env *environment) guardCommand() *cli.Command {
 	return &cli.Command{
-		Name: "guard-frozen", Hidden: true, ArgsUsage: "URI UUID",
+		Name: "guard-frozen", Hidden: true, Usage: "thaw a guest when standard input ends", ArgsUsage: "URI UUID",
 		Action: func(c *cli.Context) error {
 			n, err := io.ReadFull(env.stdin, make([]byte, 1))
 			if n > 0 {

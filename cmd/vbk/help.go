@@ -14,7 +14,9 @@ func setHelp(app *cli.App) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Usage: %s\n\n%s.\n\nCommands:\n", app.UsageText, app.Usage)
 	for _, c := range app.Commands {
-		fmt.Fprintf(&text, "  %-10s %s\n", c.Name, c.Usage)
+		if !c.Hidden {
+			fmt.Fprintf(&text, "  %-10s %s\n", c.Name, c.Usage)
+		}
 		c.CustomHelpTemplate = commandHelp(c)
 	}
 	fmt.Fprintf(&text, "\nFlags before the command:\n%s", flagsHelp(app.Flags))

@@ -29,7 +29,7 @@ func TestHelp(t *testing.T) {
 	if again := helpOf(t); again != overview {
 		t.Errorf("vbk alone prints\n%s\nvbk -help prints\n%s", again, overview)
 	}
-	for _, c := range (&environment{}).app().Commands {
+	for _, c := range (&environment{}).app().VisibleCommands() {
 		if c.Usage == "" || !strings.Contains(overview, "  "+c.Name+" ") || !strings.Contains(overview, c.Usage) {
 			t.Errorf("vbk -help does not tell of %s", c.Name)
 		}

@@ -32,13 +32,13 @@ func (env *environment) serveCommand() *cli.Command {
 		Flags: []cli.Flag{
 			pathFlag(),
 			&cli.StringFlag{Name: "until", Usage: "with -i: the `POINT` to serve instead of the newest"},
-			&cli.StringFlag{Name: "socket", Usage: "listen on the unix socket `PATH`, which must not exist; default: one in a temporary folder"},
-			&cli.StringFlag{Name: "listen", Usage: "listen on `HOST:PORT`; other hosts than localhost need -tls"},
-			&cli.StringFlag{Name: "tls", Usage: "take server-cert.pem and server-key.pem from `DIR`; with ca-cert.pem beside them, clients need a certificate of it"},
+			&cli.StringFlag{Name: "socket", Usage: "listen on the unix socket `PATH`; default: one in a temporary folder"},
+			&cli.StringFlag{Name: "listen", Usage: "listen on `HOST:PORT`; not only on localhost: with -tls"},
+			&cli.StringFlag{Name: "tls", Usage: "take server-cert.pem, server-key.pem and, for clients, ca-cert.pem from `DIR`"},
 			&cli.StringSliceFlag{Name: "disk", Usage: "only the disk `TARGET`; repeatable"},
 			&cli.BoolFlag{Name: "writable", Usage: "let clients write, into temporary files"},
 			&cli.StringFlag{Name: "overlays", Usage: "with -writable: make these files in `DIR`", DefaultText: "TMPDIR"},
-			&cli.StringFlag{Name: "run", Usage: "run `COMMAND` with sh, and end with it; $uri is the first disk, $socket the socket, $uri_vda the disk vda"},
+			&cli.StringFlag{Name: "run", Usage: "run `COMMAND` in sh and end with it; it has $uri, $uri_vda and $socket"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := checkServe(c); err != nil {

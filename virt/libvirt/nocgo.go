@@ -49,3 +49,9 @@ func (h *Host) AbortZombie(context.Context, string, []string) error { return err
 
 // DeleteCheckpoint fails.
 func (h *Host) DeleteCheckpoint(context.Context, string, string) error { return errNoCgo }
+
+// Freeze fails.
+func (h *Host) Freeze(context.Context, string, []string) error { return errNoCgo }
+
+// Thaw fails.
+func (h *Host) Thaw(context.Context, string) error { return errNoCgo }
