@@ -38,7 +38,9 @@ func Restore(dir, target, until string, raw bool) ([]byte, error) {
 	if raw {
 		args, format = append(args, "--raw"), "raw"
 	}
-	said, _ := exec.Command("virtnbdrestore", args...).CombinedOutput() // its exit code says nothing
+	restore := exec.Command("virtnbdrestore", args...)
+	restore.Env = append(os.Environ(), "TMPDIR="+work) // it leaves files of its servers there
+	said, _ := restore.CombinedOutput()                // its exit code says nothing
 	disk, err := read(out, format)
 	if err != nil || bytes.Contains(said, []byte("ERROR")) || bytes.Contains(said, []byte("Traceback")) {
 		return disk, errors.Join(err, fmt.Errorf("virtnbdrestore said:\n%s", said))

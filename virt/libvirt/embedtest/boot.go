@@ -47,16 +47,22 @@ func (r *Root) console(uuid string) string {
 // WaitConsole waits until a Linux has said something on its serial console.
 func (r *Root) WaitConsole(t testing.TB, uuid, text string) {
 	t.Helper()
+	r.WaitConsoleCount(t, uuid, text, 1)
+}
+
+// WaitConsoleCount waits until it has said it so many times.
+func (r *Root) WaitConsoleCount(t testing.TB, uuid, text string, count int) {
+	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.After(3 * time.Minute); ; {
-		if bytes.Contains(r.Console(uuid), []byte(text)) {
+		if bytes.Count(r.Console(uuid), []byte(text)) >= count {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("%s has not said %q, but:\n%s", r.machines[uuid].Name, text, r.Console(uuid))
+			t.Fatalf("%s has not said %q %d times, but:\n%s", r.machines[uuid].Name, text, count, r.Console(uuid))
 		}
 	}
 }

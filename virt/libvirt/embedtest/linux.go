@@ -48,6 +48,10 @@ func BuildLinux(t testing.TB) Linux {
 
 func buildLinux(work string) (Linux, error) {
 	kernel, err := kernelPackage()
+	if err != nil { // apt's lists may be old, or not there
+		_ = exec.Command("apt-get", "-q", "update").Run()
+		kernel, err = kernelPackage()
+	}
 	if err != nil {
 		return Linux{}, err
 	}
