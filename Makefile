@@ -9,10 +9,10 @@ PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
 	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup xfsprogs e2fsprogs jq
 
-.PHONY: help deps build static test check demo fuzz bench cover
+.PHONY: help deps build static test check demo fuzz bench microbench cover
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 deps: ## install what is missing for build, tests and demo (apt; elsewhere it names the packages)
 	@.ci/deps $(PACKAGES)
@@ -37,7 +37,10 @@ demo: deps build ## back up and restore a real QEMU machine in a temporary folde
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(or $(FUZZTIME),20s)
 
-bench: deps ## run the benchmarks beside the code
+bench: deps ## compare with virtnbdbackup, nbdcopy, qemu-img and cp on a real QEMU (TMPDIR=/dev/shm; half an hour)
+	$(GO) test -tags bench -v -timeout 120m ./bench
+
+microbench: deps ## run the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 cover: deps ## coverage of all packages
