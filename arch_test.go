@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "store/virtnbdbackup", "virt/libvirt"},
 
 	// test support
+	"bench":                  {},
 	"virt/virttest":          {"virt"},
 	"virt/libvirt/embedtest": {"virt/libvirt"},
 	"nbd/nbdtest":            {},
