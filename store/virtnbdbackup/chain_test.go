@@ -12,6 +12,10 @@ import (
 // have left out; 1.9.15 wrote no sums.
 func TestChains(t *testing.T) {
 	want := map[string]string{
+		"1.9.15-chain":         "0 1:0 2:1 3:2 4:3leaf",
+		"1.9.15-chain-lz4":     "0 1:0 2:1 3:2 4:3leaf",
+		"2.47-chain":           "0 1:0! 2:1! 3:2! 4:3!leaf",
+		"2.47-copy-lz4-big":    "0",
 		"2.47-chain-lz4":       "0 1:0! 2:1! 3:2! 4:3!leaf",
 		"2.47-copy-lz4":        "0",
 		"2.47-copy-lz4-big-l9": "0",

@@ -22,7 +22,7 @@ import (
 func fixtures(t *testing.T) map[string]fstest.MapFS {
 	t.Helper()
 	archives, err := filepath.Glob("testdata/*.tar.zst")
-	if err != nil || len(archives) != 8 {
+	if err != nil || len(archives) != 12 {
 		t.Fatalf("%d archives in testdata, %v", len(archives), err)
 	}
 	folders := map[string]fstest.MapFS{}
@@ -90,7 +90,7 @@ func TestEveryFolderRestores(t *testing.T) {
 		}
 	}
 	folders := fixtures(t)
-	if len(expected) != len(folders) || len(folders) != 10 {
+	if len(expected) != len(folders) || len(folders) != 14 {
 		t.Fatalf("%d folders, expected hashes of %d", len(folders), len(expected))
 	}
 	for set, fsys := range folders {
@@ -100,7 +100,7 @@ func TestEveryFolderRestores(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			domain := map[bool]string{true: "tv 11111111-2222-3333-4444-555555555555", false: "cbt 905ee460-1d01-4356-928a-dc70d228eee6"}[strings.HasPrefix(set, "2.47")]
+			domain := map[bool]string{true: "tv 11111111-2222-3333-4444-555555555555", false: "cbt 905ee460-1d01-4356-928a-dc70d228eee6"}[strings.HasPrefix(set, "2.47") || strings.HasPrefix(set, "1.9.15")]
 			if found := f.Domain + " " + f.UUID; found != domain {
 				t.Errorf("domain %s, expected %s", found, domain)
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,6 +98,7 @@ func Open(fsys fs.FS) (*Folder, error) {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
 	f := &Folder{fsys: fsys, configs: map[string]config{}}
+	entries = slices.DeleteFunc(entries, f.isStrange)
 	for _, e := range entries {
 		if id, ok := configID(e.Name()); ok {
 			if f.configs[id], err = readConfig(fsys, e.Name()); err != nil {
@@ -116,6 +118,15 @@ func Open(fsys fs.FS) (*Folder, error) {
 	f.name()
 	f.conclude()
 	return f, nil
+}
+
+// isStrange finds names that do not print: nobody's, and no good in a message.
+func (f *Folder) isStrange(e fs.DirEntry) bool {
+	strange := strings.ContainsFunc(e.Name(), func(r rune) bool { return !strconv.IsPrint(r) })
+	if strange && strings.HasSuffix(e.Name(), ".data") {
+		f.problem("is not named as virtnbdbackup names its files", strconv.Quote(e.Name()))
+	}
+	return strange
 }
 
 // take adds a file, if it is one of the domain's disks.
