@@ -35,11 +35,8 @@ type gap struct {
 func gaps() []gap {
 	return []gap{
 		{"offline", `offline = "start_paused"`, func(p Policy) bool { return p.Offline == "start_paused" }, true},
-		{"audit", "audit", func(p Policy) bool { return p.Audit != defaultPolicy().Audit }, false},
 		{"verify.every", "verify { every }", func(p Policy) bool { return p.Verify.Every != 0 }, false},
-		{"extra.nvram", "extra { nvram }", nil, false},
 		{"extra.tpm", "extra { tpm }", nil, false},
-		{"extra.kernel", "extra { kernel }", nil, false},
 	}
 }
 
@@ -63,9 +60,6 @@ func (d *draft) pending() hcl.Diagnostics {
 	}
 	for _, c := range d.Policy.Copies {
 		refuse("copy."+c.Name, fmt.Sprintf("copy %q", c.Name))
-	}
-	for _, h := range d.Policy.Hooks {
-		refuse("hook."+h.When, fmt.Sprintf("hook %q", h.When))
 	}
 	return diags
 }

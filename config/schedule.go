@@ -18,25 +18,50 @@ func schedule(v cty.Value) (string, error) {
 		return "", err
 	}
 	s = strings.Join(strings.Fields(s), " ")
-	parsed, err := parseSchedule(s)
+	parsed, err := ParseSchedule(s)
 	if err != nil {
 		return "", fmt.Errorf(`%q is not a schedule: write minute, hour, day of the month, month and day of the week, such as "30 1 * * *"`, s)
 	}
-	if largestGap(parsed) == 0 {
+	if parsed.largestGap() == 0 {
 		return "", fmt.Errorf("schedule %q names a day that never comes", s)
 	}
 	return s, nil
 }
 
-func parseSchedule(s string) (*cron.SpecSchedule, error) {
-	if strings.ContainsAny(s, "=@") { // the library reads TZ= and @daily
-		return nil, fmt.Errorf("%q is not five fields", s)
+// Schedule is a line of cron: the days, and the hours and minutes of each. It
+// has no time zone.
+type Schedule struct{ fields *cron.SpecSchedule }
+
+// ParseSchedule reads five fields, and no zone or @daily, which the library
+// knows. The error names the line, or what is wrong in it.
+func ParseSchedule(line string) (Schedule, error) {
+	if strings.ContainsAny(line, "=@") {
+		return Schedule{}, fmt.Errorf("%q is not five fields", line)
 	}
-	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(s)
+	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(line)
 	if err != nil {
-		return nil, err
+		return Schedule{}, err
 	}
-	return parsed.(*cron.SpecSchedule), nil
+	return Schedule{parsed.(*cron.SpecSchedule)}, nil
+}
+
+// At says whether the schedule comes at a time of its days.
+func (s Schedule) At(hour, minute int) bool {
+	return s.fields.Hour>>hour&1 == 1 && s.fields.Minute>>minute&1 == 1
+}
+
+// OnDay says whether the schedule comes on the day of t. As everywhere in cron,
+// either of two restricted kinds of day will do.
+func (s Schedule) OnDay(t time.Time) bool {
+	f := s.fields
+	date, weekday := f.Dom>>t.Day()&1 == 1, f.Dow>>t.Weekday()&1 == 1
+	if f.Month>>t.Month()&1 == 0 {
+		return false
+	}
+	if f.Dom&unrestricted != 0 || f.Dow&unrestricted != 0 {
+		return date && weekday
+	}
+	return date || weekday
 }
 
 // interval is the longest time from one point to the next as the policy asks
@@ -45,25 +70,25 @@ func (p Policy) interval() time.Duration {
 	if p.Schedule == "" {
 		return time.Duration(p.Every)
 	}
-	parsed, err := parseSchedule(p.Schedule)
+	parsed, err := ParseSchedule(p.Schedule)
 	if err != nil {
 		return 0
 	}
-	return largestGap(parsed)
+	return parsed.largestGap()
 }
 
 // largestGap is the longest time between two ticks of a schedule, in wall
 // time, over 28 years: by then the calendar has come back to where it was. It
 // is 0 if there is no tick.
-func largestGap(s *cron.SpecSchedule) time.Duration {
-	first, last, gap := ticksOfDay(s)
+func (s Schedule) largestGap() time.Duration {
+	first, last, gap := s.ticksOfDay()
 	days := 28 * 366
-	if everyDate(s) {
+	if s.everyDate() {
 		days = 15
 	}
 	previous := -1
 	for n := range days {
-		if !comesOn(s, time.Date(2020, time.January, 1+n, 0, 0, 0, 0, time.UTC)) {
+		if !s.OnDay(time.Date(2020, time.January, 1+n, 0, 0, 0, 0, time.UTC)) {
 			continue
 		}
 		if previous >= 0 {
@@ -79,10 +104,10 @@ func largestGap(s *cron.SpecSchedule) time.Duration {
 
 // ticksOfDay are the first and the last tick of a day on which the schedule
 // comes, since midnight, and the largest gap between two of one day.
-func ticksOfDay(s *cron.SpecSchedule) (first, last, gap time.Duration) {
+func (s Schedule) ticksOfDay() (first, last, gap time.Duration) {
 	first = -1
 	for minute := range 24 * 60 {
-		if s.Hour>>(minute/60)&1 == 0 || s.Minute>>(minute%60)&1 == 0 {
+		if !s.At(minute/60, minute%60) {
 			continue
 		}
 		at := time.Duration(minute) * time.Minute
@@ -100,20 +125,7 @@ func ticksOfDay(s *cron.SpecSchedule) (first, last, gap time.Duration) {
 const unrestricted = 1 << 63
 
 // everyDate says whether only the day of the week restricts the days.
-func everyDate(s *cron.SpecSchedule) bool {
+func (s Schedule) everyDate() bool {
 	const days, months = 1<<32 - 2, 1<<13 - 2
-	return s.Dom&days == days && s.Month&months == months
-}
-
-// comesOn says whether the schedule has ticks on the day of t. As everywhere
-// in cron, either of two restricted kinds of day will do.
-func comesOn(s *cron.SpecSchedule, t time.Time) bool {
-	date, weekday := s.Dom>>t.Day()&1 == 1, s.Dow>>t.Weekday()&1 == 1
-	if s.Month>>t.Month()&1 == 0 {
-		return false
-	}
-	if s.Dom&unrestricted != 0 || s.Dow&unrestricted != 0 {
-		return date && weekday
-	}
-	return date || weekday
+	return s.fields.Dom&days == days && s.fields.Month&months == months
 }

@@ -35,7 +35,7 @@ func TestInterval(t *testing.T) {
 		t.Error(got)
 	}
 	for _, bad := range []string{"", "* * * *", "* * * * * *", "60 * * * *", "@daily", "@every 1h", "CRON_TZ=UTC", "TZ=UTC * * * * *", "*/0 * * * *", "a b c d e"} {
-		if s, err := parseSchedule(bad); err == nil {
+		if s, err := ParseSchedule(bad); err == nil {
 			t.Errorf("%q is %v", bad, s)
 		}
 	}
@@ -49,12 +49,12 @@ func TestLargestGapIsReached(t *testing.T) {
 		field := func(name string, all ...string) string { return rapid.SampledFrom(all).Draw(t, name) }
 		text := field("minute", "0", "30", "*/20", "5-7") + " " + field("hour", "*", "1", "*/6", "8-17", "23") + " " +
 			field("dom", "*", "1", "15,20", "*/2") + " " + field("month", "*", "1-6", "12") + " " + field("dow", "*", "1", "1-5", "0,6")
-		s, err := parseSchedule(text)
+		s, err := ParseSchedule(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		gap, seen := largestGap(s), time.Duration(0)
-		var walk cron.Schedule = &cron.SpecSchedule{Second: s.Second, Minute: s.Minute, Hour: s.Hour, Dom: s.Dom, Month: s.Month, Dow: s.Dow, Location: time.UTC}
+		gap, seen := s.largestGap(), time.Duration(0)
+		var walk cron.Schedule = &cron.SpecSchedule{Second: s.fields.Second, Minute: s.fields.Minute, Hour: s.fields.Hour, Dom: s.fields.Dom, Month: s.fields.Month, Dow: s.fields.Dow, Location: time.UTC}
 		at := walk.Next(time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC))
 		for n := 0; n < 3000 && at.Year() < 2029; n++ {
 			next := walk.Next(at)

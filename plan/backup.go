@@ -19,6 +19,8 @@ type choice struct {
 	due    time.Time
 	err    string
 	hint   string
+
+	current bool // the newest point is as good as one made now
 }
 
 func chooseBackup(w Want, s Seen, now time.Time) choice {
@@ -31,7 +33,9 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 		return choice{idle: "not due", due: d.next}
 	}
 	if !s.Domain.State.Active() {
-		return inactive(w, s.Domain)
+		if c, answered := offline(w, s.Domain); answered {
+			return c
+		}
 	}
 	if j := s.Domain.Job; foreign(w, j) {
 		return choice{err: fmt.Sprintf("another job is active on the domain: %s", describeJob(j)),
@@ -40,6 +44,14 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 	disks, others, problem := selectDisks(w.Policy.Disks, s.Domain.Disks)
 	if problem != nil {
 		return choice{err: problem.text, hint: problem.hint}
+	}
+	if !s.Domain.State.Active() {
+		if problem := offlineProblem(w, disks); problem != nil {
+			return choice{err: problem.text, hint: problem.hint}
+		}
+		if unchanged(w, s, disks, now) {
+			return choice{idle: "shut off, and nothing changed since the newest point", current: true}
+		}
 	}
 	age := d.reason
 	if _, _, begun := openChain(s.Folder); !found && begun {
@@ -54,7 +66,9 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 	if idle := tooLittle(w, c.backup, newest, d.after); idle != "" && found && !w.asksFull(s.Folder) {
 		return choice{idle: idle}
 	}
-	c.backup.Others = others
+	if c.backup.Others = others; !s.Domain.State.Active() {
+		c.backup.Offline, c.reason = true, c.reason+"; domain is shut off: its image files are read"
+	}
 	c.backup.Stores, c.backup.Takes = forecast(s.Folder, c.backup)
 	return c
 }
@@ -67,14 +81,6 @@ func tooLittle(w Want, b *Backup, newest, after time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf("only %s changed and min_change = %q", Bytes(b.Estimate), Bytes(w.Policy.MinChange))
-}
-
-func inactive(w Want, d virt.Domain) choice {
-	if w.Policy.Offline == "skip" {
-		return choice{idle: fmt.Sprintf("domain is %s and offline = \"skip\"", d.State)}
-	}
-	return choice{err: fmt.Sprintf("domain is %s: this version backs up running domains only", d.State),
-		hint: fmt.Sprintf("virsh -c %s start %s, or set offline = \"skip\"", w.Host.URI, w.Domain)}
 }
 
 // foreign says whether a job is somebody else's.
@@ -102,7 +108,7 @@ func fullOrIncrement(w Want, s Seen, disks []virt.Disk, now time.Time, age strin
 	if standsAlone(w) {
 		return newChain(w, disks, open.Name, age+" and mode = \"full\"")
 	}
-	return onto(extend(w, s.Domain, open, head), disks, age)
+	return onto(extend(w, s, open, head), disks, age)
 }
 
 // onto is a point of the open chain, or a new chain if a disk cannot join it.
@@ -126,7 +132,8 @@ func onto(e extension, disks []virt.Disk, age string) choice {
 		case j.Resync:
 			b.Kind = store.Resync
 		case !j.Base:
-			b.Checkpoint = head.Checkpoint
+			b.Checkpoint, b.Redefine = head.Checkpoint, e.forgot != ""
+			notes.add(e.forgot)
 		}
 	}
 	if len(obstacles) > 0 {

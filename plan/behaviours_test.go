@@ -84,6 +84,13 @@ var behaviours = []struct {
 		[]string{"resync"}, `bitmap "..." is missing or inconsistent on vda`},
 	{"checkpoint unknown to libvirt", func(s *situation) { s.domain.Checkpoints = nil },
 		[]string{"resync"}, `checkpoint "..." is unknown to libvirt`},
+	{"checkpoint unknown to libvirt, and the chain has its XML: it is redefined first", func(s *situation) { unknown(s) },
+		[]string{"inc"}, `checkpoint "..." is unknown to libvirt`},
+	{"the same with a disk resized", func(s *situation) {
+		two(s)
+		unknown(s)
+		s.domain.Disks[1].Size = 2 * gib
+	}, []string{"resync"}, `checkpoint "..." is unknown to libvirt; vdb was 1.00 GiB, is 2.00 GiB`},
 	{"point without a checkpoint", func(s *situation) {
 		s.open().Manifest.Points[1].Checkpoint = ""
 		s.domain.Checkpoints = nil
@@ -260,8 +267,36 @@ var behaviours = []struct {
 		nil, "the domain has no disk to back up"},
 	{"disk of unknown size", func(s *situation) { s.domain.Disks[0].Size = 0 },
 		nil, "disk vda (/images/vda.qcow2): libvirt does not tell its size"},
-	{"domain shut off", func(s *situation) { s.domain.State = virt.ShutOff },
-		nil, "domain is shut off: this version backs up running domains only"},
+	{"disk with an external data file", func(s *situation) { s.domain.Disks[0].DataFile = true },
+		nil, "disk vda (/images/vda.qcow2) keeps its data in an external data file"},
+	{"encrypted disk", func(s *situation) { s.domain.Disks[0].Encrypted = true },
+		nil, "disk vda (/images/vda.qcow2) is encrypted (LUKS)"},
+	{"domain shut off, the bitmaps in its images sound", func(s *situation) { s.domain.State = virt.ShutOff },
+		[]string{"inc"}, "the newest point is 25h old...; domain is shut off: its image files are read"},
+	{"domain shut off, nothing changed", func(s *situation) { still(s) },
+		nil, "shut off, and nothing changed since the newest point"},
+	{"the same, chain older than `full_every`", func(s *situation) {
+		s.chains(chain(1, daily(9, 25*time.Hour)...))
+		still(s)
+	}, nil, "shut off, and nothing changed since the newest point"},
+	{"the same, `-full`", func(s *situation) { still(s); s.full() },
+		[]string{"full"}, "-full asked for a new chain"},
+	{"the same, head damaged", func(s *situation) {
+		still(s)
+		s.open().Problems = []store.Problem{problem(1, 0)}
+	}, []string{"full"}, "the open chain is damaged"},
+	{"the same, a disk's image replaced", func(s *situation) {
+		still(s)
+		s.domain.Disks[0].Source = "/images/other.qcow2"
+	}, []string{"resync"}, "the image of vda was /images/vda.qcow2, is /images/other.qcow2"},
+	{"domain shut off, a bitmap in its images broken", func(s *situation) {
+		still(s)
+		s.domain.Checkpoints[0].Disks[0].Health = virt.Broken
+	}, []string{"resync"}, `bitmap "..." is missing or inconsistent on vda`},
+	{"domain shut off, a disk on the network", func(s *situation) { still(s); s.domain.Disks[0].Type = "network" },
+		nil, "domain is shut off, and disk vda (/images/vda.qcow2) is of type network"},
+	{"domain crashed", func(s *situation) { s.domain.State = virt.Crashed },
+		nil, "domain is crashed"},
 	{"domain shut off, `offline = \"skip\"`", func(s *situation) {
 		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
 	}, nil, `domain is shut off and offline = "skip"`},
@@ -389,6 +424,18 @@ func rawDisk(policy string) func(*situation) {
 		s.domain.Disks[1].Format, s.want.Policy.Disks.Raw = "raw", policy
 		s.domain.Checkpoints[0].Disks = s.domain.Checkpoints[0].Disks[:1]
 	}
+}
+
+// unknown makes libvirt forget the head's checkpoint, whose XML the chain has.
+func unknown(s *situation) {
+	s.domain.Checkpoints = nil
+	head := &s.open().Manifest.Points[1]
+	head.Files = []store.File{{Name: store.ExtraFileName(1, head.Attempt, "checkpoint.xml")}}
+}
+
+// still makes a domain that is shut off and has not changed.
+func still(s *situation) {
+	s.domain.State, s.domain.Checkpoints[0].Disks[0].Dirty = virt.ShutOff, 0
 }
 
 // two gives the situation a second disk that is in head and checkpoint.

@@ -50,8 +50,8 @@ func whyNewChain(w Want, s Seen, open store.Chain, head store.Point, now time.Ti
 		return "the chain was closed: " + open.Manifest.Closed
 	case !open.Sound(head.Sequence):
 		return "the open chain is damaged" + detail(damageOf(open, head.Sequence))
-	case !open.Sound(head.Sequence + 1): // what the next point would be
-		return "the open chain is damaged" + detail(damageOf(open, head.Sequence+1))
+	case !open.Sound(open.Manifest.Next()): // what the next point would be
+		return "the open chain is damaged" + detail(damageOf(open, open.Manifest.Next()))
 	case open.Manifest.Stream != streamOf(w):
 		return otherStream(open.Manifest.Stream, streamOf(w))
 	case limits.FullEvery > 0 && age >= interval(limits.FullEvery):

@@ -72,6 +72,9 @@ func (b *Backup) String() string {
 		}
 	}
 	var with []string
+	if b.Redefine {
+		with = append(with, "its checkpoint redefined")
+	}
 	if resynced != "" {
 		with = append(with, "a resync of"+resynced)
 	}
@@ -86,6 +89,9 @@ func (b *Backup) String() string {
 }
 
 func sameBackup(a, b *Backup) bool {
+	if b.Redefine && !a.Redefine {
+		return false
+	}
 	return a.Kind == b.Kind && a.Chain == b.Chain && a.Head == b.Head && a.Checkpoint == b.Checkpoint &&
 		a.Closes == b.Closes && a.Stream == b.Stream && slices.EqualFunc(a.Disks, b.Disks, sameDisk)
 }
@@ -124,9 +130,11 @@ func checkPrune(planned Action, now Instance) (Action, Verdict, string) {
 // reviewed is still right when more is to go by now.
 func checkMerge(planned Action, now Instance) (Action, Verdict, string) {
 	m := planned.Merge
-	there := map[int]bool{}
+	there, held := map[int]bool{}, map[int]bool{} // today
 	for _, k := range now.Kept {
-		there[k.Sequence] = there[k.Sequence] || k.Chain == m.Chain
+		if k.Chain == m.Chain {
+			there[k.Sequence], held[k.Sequence] = true, k.byRule()
+		}
 	}
 	if now.Error != "" && len(now.Kept) == 0 { // nobody looked at the chains
 		return planned, Stale, now.Error
@@ -145,7 +153,8 @@ func checkMerge(planned Action, now Instance) (Action, Verdict, string) {
 		if !a.Merge.covers(*m) {
 			continue
 		}
-		if planned.Merge = m.now(); !there[m.Into] || a.Merge.After && a.Merge.Into == m.Into {
+		waits := a.Merge.Into == m.Into || slices.ContainsFunc(m.Gone, func(sequence int) bool { return held[sequence] })
+		if planned.Merge = m.now(); !there[m.Into] || a.Merge.After && waits {
 			return planned, Stale, fmt.Sprintf("points of chain %s are merged only into a new point, and none was made", m.Chain)
 		}
 		return planned, Holds, ""

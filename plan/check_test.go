@@ -41,7 +41,10 @@ func TestCheck(t *testing.T) {
 		{"another run made the point", nil, next, KindBackup, Satisfied, "not due"},
 		{"shut off, and that is fine", func(s *situation) { s.want.Policy.Offline = "skip" },
 			func(s *situation) { s.domain.State = virt.ShutOff }, KindBackup, Satisfied, "domain is shut off"},
-		{"shut off", nil, func(s *situation) { s.domain.State = virt.ShutOff }, KindBackup, Stale, "domain is shut off"},
+		{"shut off, and read from its images", nil, func(s *situation) { s.domain.State = virt.ShutOff }, KindBackup, Holds, ""},
+		{"crashed", nil, func(s *situation) { s.domain.State = virt.Crashed }, KindBackup, Stale, "domain is crashed"},
+		{"redefined meanwhile", unknown, func(s *situation) { s.chains(*s.open()) }, KindBackup, Holds, ""},
+		{"forgotten meanwhile", nil, unknown, KindBackup, Stale, "its checkpoint redefined"},
 		{"another job began", nil, func(s *situation) { s.domain.Job = &virt.Job{Operation: "migration out"} }, KindBackup, Stale, "migration out"},
 		{"the bitmap broke", nil, func(s *situation) { s.domain.Checkpoints[0].Disks[0].Health = virt.Broken }, KindBackup, Stale,
 			"with a resync of vda because the newest point is 25h old and every = \"24h\"; bitmap"},
@@ -186,5 +189,23 @@ func TestBackupString(t *testing.T) {
 		if got := b.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestCheckMergeOfHeldPoints: that a fresh plan gives the points up once its own
+// backup is durable is no leave to do so today.
+func TestCheckMergeOfHeldPoints(t *testing.T) {
+	planned := Action{Kind: KindMerge, Merge: &Merge{Chain: "c", Gone: []int{0, 1}, Into: 2, Attempts: []string{"a", "b", "c"}}}
+	more := Action{Kind: KindMerge, Merge: &Merge{Chain: "c", Gone: []int{0, 1, 2}, Into: 3, Attempts: []string{"a", "b", "c", "d"}, After: true}}
+	now := Instance{Actions: []Action{more}}
+	for n := range 4 {
+		now.Kept = append(now.Kept, Kept{Chain: "c", Sequence: n, Rules: []string{"held by chain"}})
+	}
+	if _, verdict, why := Check(planned, now); verdict != Holds {
+		t.Errorf("nothing holds them: %s, %s", verdict, why)
+	}
+	now.Kept[1].Rules = []string{"keep_daily"}
+	if _, verdict, why := Check(planned, now); verdict != Stale {
+		t.Errorf("a rule holds one: %s, %s", verdict, why)
 	}
 }

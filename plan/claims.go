@@ -20,19 +20,42 @@ type claim struct {
 // label is HOST/NAME.
 func (c claim) label() string { return c.host.Name + "/" + c.domain.Name }
 
-// claims says which blocks take which domain, and which domains none takes.
-func claims(blocks []config.Domain, have Inventory) (taken []claim, unclaimed []string) {
+// claims says which blocks take which domain, which domains none takes, and of
+// which nobody knows, because libvirt did not tell their tags.
+func claims(blocks []config.Domain, have Inventory) (taken []claim, unclaimed []string, unclear []Failure) {
 	for _, group := range byUUID(have.Hosts) {
 		c := whichHost(group, have)
 		c.blocks = claimants(blocks, c.host.Name, c.domain)
-		if len(c.blocks) == 0 {
+		if len(c.blocks) > 0 {
+			taken = append(taken, c)
+		} else if block, may := mayTake(blocks, c); may {
+			unclear = append(unclear, Failure{Object: "host." + c.host.Name,
+				Error: fmt.Sprintf("libvirt does not tell the tags of %s, by which %s may take it", c.domain.Name, block),
+				Hint:  "see virsh domstats " + c.domain.Name})
+		} else {
 			unclaimed = append(unclaimed, c.label())
-			continue
 		}
-		taken = append(taken, c)
 	}
 	slices.Sort(unclaimed)
-	return taken, unclaimed
+	return taken, unclaimed, unclear
+}
+
+// undescribed says whether no more is known of a domain than name and UUID.
+func undescribed(d virt.Domain) bool {
+	return d.Error != "" || d.State == virt.Unknown && d.Job != nil && d.Job.Operation == virt.NoAnswer
+}
+
+// mayTake names a block that would take an undescribed domain if its tags were
+// the right ones.
+func mayTake(blocks []config.Domain, c claim) (address string, may bool) {
+	for _, b := range blocks {
+		whatever := b
+		whatever.Tags = map[string]string{}
+		if undescribed(c.domain) && b.Tags != nil && whatever.Selects(c.host.Name, c.domain.Name, c.domain.UUID, nil) {
+			return b.Address(), true
+		}
+	}
+	return "", false
 }
 
 func claimants(blocks []config.Domain, host string, d virt.Domain) []config.Domain {

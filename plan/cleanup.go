@@ -16,12 +16,14 @@ func leftovers(w Want, s Seen) *Cleanup {
 		if j := s.Domain.Job; j != nil && ownSocket(w.StoreID, j.Socket) {
 			c.Job = j.Socket
 		}
+	}
+	if s.Domain.State.Active() || inactive(w, s.Domain) {
 		c.Checkpoints = uselessCheckpoints(w, s)
 	}
 	if s.Folder != nil {
 		c.Files = s.Folder.Leftovers
 		if s.Folder.Attempt != nil && w.Release == "" { // what it names is on a host that nobody looks at
-			c.Record, c.RunFolder = true, s.Folder.Attempt.RunFolder
+			c.Record, c.RunFolder, c.Thaw = true, s.Folder.Attempt.RunFolder, s.Folder.Attempt.Frozen
 		}
 	}
 	if c.Job == "" && len(c.Checkpoints) == 0 && len(c.Files) == 0 && !c.Record {

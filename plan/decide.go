@@ -12,6 +12,8 @@ import (
 type Seen struct {
 	Domain virt.Domain
 	Folder *store.Domain // nil before the first point
+
+	Unredefinable string // why the head's checkpoint could not be redefined just now
 }
 
 // Decide says what is to be done for one instance, and why. It is total and
@@ -38,6 +40,9 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 	}
 	choice := chooseBackup(w, s, now)
 	i.Error, i.Hint, i.Idle, i.Due = choice.err, choice.hint, choice.idle, choice.due
+	if choice.current {
+		i.Current = now
+	}
 	before, after := i.decidePrune(s, choice.backup, now)
 	i.Actions = append(i.Actions, before...)
 	if choice.backup != nil {

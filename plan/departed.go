@@ -26,11 +26,12 @@ type departures struct {
 // another one without a name may use the store, too.
 func departed(want *config.Config, have Inventory, taken []claim, o Options, now time.Time) (all departures) {
 	claimed := claimedFolders(taken)
-	known, hosts := map[string]bool{}, map[string]bool{}
+	known, unclear, hosts := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, h := range have.Hosts {
 		hosts[h.UUID] = h.UUID != ""
 		for _, d := range h.Domains {
 			known[d.UUID] = true
+			unclear[d.UUID] = unclear[d.UUID] || undescribed(d)
 		}
 	}
 	complete := have.complete(want)
@@ -45,13 +46,14 @@ func departed(want *config.Config, have Inventory, taken []claim, o Options, now
 			case len(f.Chains) == 0 || claimed[[2]string{s.Address, id}]:
 			case f.UUID != "" && owner.Configuration != want.Name:
 				all.others += len(f.Chains)
-			case f.UUID != "" && !known[f.UUID] && !complete:
-				// Its host may be the one that did not answer.
+			case f.UUID != "" && (!known[f.UUID] && !complete || unclear[f.UUID]):
+				// Its host may be the one that did not answer, and a block may take it.
 			default:
-				d := departure(want, s.Address, f, known[f.UUID])
+				sure := known[f.UUID] || hosts[owner.HostUUID]
+				d := departure(want, s.Address, f, known[f.UUID], sure)
 				var released []Instance
 				if complete && f.UUID != "" && (want.Name != "" || hosts[owner.HostUUID]) {
-					released = releases(want, s, f, d, o, now)
+					released = releases(want, s, f, d, sure, o, now)
 				}
 				if len(released) == 0 {
 					all.gone = append(all.gone, d)
@@ -92,7 +94,9 @@ func blockOf(o store.Owner) string {
 	return block
 }
 
-func departure(want *config.Config, address string, f *store.Domain, known bool) Departed {
+// departure describes a folder that nobody claims: known, its domain is on a
+// host; sure, it is, or the host of its newest chain was looked at.
+func departure(want *config.Config, address string, f *store.Domain, known, sure bool) Departed {
 	d := Departed{Store: address, Folder: f.Folder, Domain: f.Name}
 	for _, c := range f.Chains {
 		d.Points += len(c.Manifest.Points)
@@ -109,6 +113,9 @@ func departure(want *config.Config, address string, f *store.Domain, known bool)
 		d.Why = "no manifest of it can be read"
 	case !owned:
 		d.Why = fmt.Sprintf("orphaned: %s, which made its chains, is not in the configuration", owner)
+	case !sure:
+		d.Why = "the domain is on no host, and the one that its newest chain was made on is not among them"
+		return d
 	case !known:
 		d.Why = "the domain is on no host"
 	default:
@@ -132,7 +139,7 @@ func findBlock(want *config.Config, address string) (config.Domain, bool) {
 // releases are the instances that delete the chains of a folder nobody claims:
 // one for each block that made some of them and that is removed, or whose
 // `departed` has passed since the newest point.
-func releases(want *config.Config, s Store, f *store.Domain, d Departed, o Options, now time.Time) (all []Instance) {
+func releases(want *config.Config, s Store, f *store.Domain, d Departed, sure bool, o Options, now time.Time) (all []Instance) {
 	owners := map[string]bool{}
 	for _, c := range f.Chains {
 		if c.Manifest.Number > 0 && c.Manifest.Owner.Configuration == want.Name {
@@ -140,33 +147,34 @@ func releases(want *config.Config, s Store, f *store.Domain, d Departed, o Optio
 		}
 	}
 	for _, block := range slices.Sorted(maps.Keys(owners)) {
-		if why := whyRelease(want, block, d, now); why != "" {
-			all = append(all, Decide(releaseOf(want, s, f, block, why, o), Seen{Folder: f}, now))
+		if why := whyRelease(want, block, d, sure, now); why != "" {
+			all = append(all, Decide(releaseOf(want, s, f, block, why, d.Newest, o), Seen{Folder: f}, now))
 		}
 	}
 	return all
 }
 
 // whyRelease says why the chains of a block go, "" if they stay. It does not
-// change while the reason lasts: a saved plan is bound to it.
-func whyRelease(want *config.Config, block string, d Departed, now time.Time) string {
+// change while the reason lasts: a saved plan is bound to it. That a host was
+// taken out of the configuration is no reason: its domains may be there.
+func whyRelease(want *config.Config, block string, d Departed, sure bool, now time.Time) string {
 	b, exists := findBlock(want, block)
 	removed := slices.ContainsFunc(want.Removed, func(r config.Removed) bool { return r.From == block })
 	after := b.Policy.Retention.Departed
 	switch {
 	case !exists && removed:
 		return fmt.Sprintf("removed { from = %s }", block)
-	case exists && after > 0 && d.Points > 0 && now.Sub(d.Newest) >= time.Duration(after):
+	case exists && sure && after > 0 && d.Points > 0 && now.Sub(d.Newest) >= time.Duration(after):
 		return fmt.Sprintf("%s, the newest point is of %s, and departed = %q", d.Why, d.Newest.UTC().Format("2006-01-02 15:04 UTC"), after)
 	}
 	return ""
 }
 
-func releaseOf(want *config.Config, s Store, f *store.Domain, block, why string, o Options) Want {
+func releaseOf(want *config.Config, s Store, f *store.Domain, block, why string, newest time.Time, o Options) Want {
 	b, _ := findBlock(want, block)
 	w := Want{
 		Address: fmt.Sprintf("%s[%q]", block, s.Address+"/"+f.Folder), Configuration: want.Name, Block: block,
-		Domain: f.Name, UUID: f.UUID, StoreID: s.ID, Policy: b.Policy, TimeZone: want.TimeZone.String(), Release: why, NoPrune: o.NoPrune,
+		Domain: f.Name, UUID: f.UUID, StoreID: s.ID, Policy: b.Policy, TimeZone: want.TimeZone.String(), place: want.TimeZone, Release: why, ReleaseUntil: newest, NoPrune: o.NoPrune,
 	}
 	w.Policy.Store = s.Address
 	for _, configured := range want.Stores {
@@ -184,8 +192,14 @@ func (i *Instance) decideRelease(s Seen, now time.Time) {
 	if s.Folder == nil {
 		return
 	}
+	back := slices.ContainsFunc(s.Folder.Chains, func(c store.Chain) bool {
+		return slices.ContainsFunc(c.Manifest.Points, func(p store.Point) bool { return p.Start.After(i.Want.ReleaseUntil) })
+	})
 	for _, c := range s.Folder.Chains {
 		stays := i.whyStays(c, now)
+		if back {
+			stays.add("a point was made since: the domain is backed up again")
+		}
 		for _, p := range c.Manifest.Points {
 			rules := []string{i.Want.Release}
 			if len(stays) > 0 {

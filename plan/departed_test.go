@@ -32,6 +32,14 @@ func TestRelease(t *testing.T) {
 		old(a)
 		a.now, a.cfg.Removed = noon, []config.Removed{{From: "domain.old"}}
 	}
+	elsewhere := func(a *afterwards) { a.folder.Chains[1].Manifest.Owner.HostUUID = "host-9" }
+	const noHost = "the domain is on no host, and the one that its newest chain was made on is not among them"
+	site := func(a *afterwards) {
+		a.cfg.Name = "site-a"
+		for n := range a.folder.Chains {
+			a.folder.Chains[n].Manifest.Owner.Configuration = "site-a"
+		}
+	}
 	for _, row := range []struct {
 		name   string
 		change func(*afterwards)
@@ -50,13 +58,20 @@ func TestRelease(t *testing.T) {
 		}, []int{1, 2}, ""},
 		{"a host did not answer", func(a *afterwards) { a.hosts[1].Error = "down" }, nil, ""},
 		{"a host was not asked", func(a *afterwards) { a.hosts = a.hosts[:1] }, nil, ""},
-		{"made on a host that is none of ours", func(a *afterwards) { a.folder.Chains[1].Manifest.Owner.HostUUID = "host-9" }, nil, "the domain is on no host, until 2027-02-20 11:00"},
-		{"but the configuration has a name", func(a *afterwards) {
-			a.cfg.Name = "site-a"
-			for n := range a.folder.Chains {
-				a.folder.Chains[n].Manifest.Owner = store.Owner{Configuration: "site-a", Address: want().Address, HostUUID: "host-9"}
-			}
+		{"made on a host that is none of ours", elsewhere, nil, noHost},
+		{"a host was taken out of a configuration with a name", func(a *afterwards) { elsewhere(a); site(a) }, nil, noHost},
+		{"the same, and the block was removed", func(a *afterwards) { removed(a); elsewhere(a); site(a) }, []int{1, 2}, ""},
+		{"no longer claimed, on another host than before", func(a *afterwards) {
+			elsewhere(a)
+			site(a)
+			a.hosts[0].Domains = []virt.Domain{named("db", uuid1, virt.Running)}
 		}, []int{1, 2}, ""},
+		{"claimed by a tag, and libvirt does not tell it", func(a *afterwards) {
+			untold := named("web01", uuid1, virt.Unknown)
+			untold.Error, untold.Disks = "no such thing", nil
+			a.hosts[0].Domains = []virt.Domain{untold}
+			a.cfg.Domains[0].Match, a.cfg.Domains[0].Tags = nil, map[string]string{"tier": "gold"}
+		}, nil, ""},
 		{"another configuration's chain beside", func(a *afterwards) { a.folder.Chains[0].Manifest.Owner.Configuration = "site-b" }, []int{2},
 			"chain 20261121T110000Z-0001 stays: of another block"},
 		{"another block's chain beside", func(a *afterwards) { a.folder.Chains[0].Manifest.Owner.Address = "domain.old[\"x\"]" }, []int{2},
@@ -155,5 +170,36 @@ func TestReleaseIsBoundToItsReason(t *testing.T) {
 	f.Chains = nil
 	if _, verdict, _ := Check(i.Actions[0], Decide(i.Want, Seen{Folder: f}, noon.Add(91*day))); verdict != Satisfied {
 		t.Errorf("gone already: %s", verdict)
+	}
+}
+
+// TestReleaseEndsWhereBackupsGoOn: between the plan and the lock another run may
+// have taken the machine up again.
+func TestReleaseEndsWhereBackupsGoOn(t *testing.T) {
+	cfg := configuration()
+	cfg.Removed = []config.Removed{{From: "domain.web"}}
+	old := chain(1, daily(2, 30*day)...)
+	f := folder(old)
+	i := Make(cfg, inventory([]store.Domain{*f}, host("hv1"), host("hv2")), Options{}, noon).Instances[0]
+	f.Chains = append(f.Chains, chain(2, noon.Add(time.Minute)))
+	if _, verdict, why := Check(i.Actions[0], Decide(i.Want, Seen{Folder: f}, noon.Add(time.Hour))); verdict != Satisfied {
+		t.Errorf("%s: %s", verdict, why)
+	}
+}
+
+// TestUndescribed: a domain that a block may take by its tags is a failure where
+// libvirt does not tell them, not one that nobody wants.
+func TestUndescribed(t *testing.T) {
+	cfg := configuration(block("web"))
+	cfg.Domains[0].Tags = map[string]string{"tier": "gold"}
+	wedged, held, other := named("a", uuid1, virt.Unknown), named("b", uuid2, virt.Unknown), named("c", uuid1[:35]+"3", virt.Running)
+	wedged.Job, held.Error = &virt.Job{Operation: virt.NoAnswer}, "no such thing"
+	p := Make(cfg, inventory(nil, host("hv1", wedged, held, other), host("hv2")), Options{}, noon)
+	mustEqual(t, "unclaimed", p.Unclaimed, []string{"hv1/c"})
+	if len(p.Failures) != 2 || p.Failures[0].Object != "host.hv1" || !strings.Contains(p.Failures[1].Error, "tags of b, by which domain.web") || !p.Failed() {
+		t.Errorf("failures %+v", p.Failures)
+	}
+	if r := Results(cfg, p, inventory(nil, host("hv1"), host("hv2")), noon); r.Complete {
+		t.Error("the results are complete")
 	}
 }

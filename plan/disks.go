@@ -22,19 +22,22 @@ type extension struct {
 	head    store.Point
 	base    virt.Checkpoint
 	missing string // why base counts for no disk; "" if it does
+	forgot  string // why base is to be redefined first; "" if libvirt knows it
 }
 
-func extend(w Want, d virt.Domain, open store.Chain, head store.Point) extension {
+func extend(w Want, s Seen, open store.Chain, head store.Point) extension {
 	e := extension{want: w, open: open, head: head}
 	var known bool
-	e.base, known = findCheckpoint(d, head.Checkpoint)
+	e.base, known = findCheckpoint(s.Domain, head.Checkpoint)
 	switch {
 	case head.Distrusted != "":
 		e.missing = head.Distrusted
 	case head.Checkpoint == "":
 		e.missing = "the newest point has no checkpoint"
+	case !known && redefinable(w, s, head):
+		e.forgot = unknownCheckpoint(head, "")
 	case !known:
-		e.missing = fmt.Sprintf("checkpoint %q is unknown to libvirt", head.Checkpoint)
+		e.missing = unknownCheckpoint(head, s.Unredefinable)
 	case !head.Created.IsZero() && !head.Created.Equal(e.base.Created): // its name proves nothing
 		e.missing = fmt.Sprintf("checkpoint %q was made at %s, that of the newest point at %s", head.Checkpoint,
 			e.base.Created.UTC().Format("2006-01-02 15:04:05"), head.Created.UTC().Format("2006-01-02 15:04:05"))
@@ -68,8 +71,10 @@ func (e extension) join(d virt.Disk) joining {
 	onBroken := e.want.Policy.Chain.OnBroken
 	j.Reason = e.whyWhole(d)
 	if j.Reason == "" {
-		bitmap, _ := e.base.Disk(d.Target)
-		j.bytes = bitmap.Dirty
+		bitmap, known := e.base.Disk(d.Target)
+		if j.bytes = bitmap.Dirty; !known {
+			j.bytes = wholeSize(d)
+		}
 		return j
 	}
 	j.bytes, j.Untracked = wholeSize(d), raw
@@ -115,6 +120,8 @@ func (e extension) whyWhole(d virt.Disk) string {
 		return fmt.Sprintf("%s was %s, is %s", d.Target, Bytes(old.Size), Bytes(d.Size))
 	case old.Source != d.Source:
 		return fmt.Sprintf("the image of %s was %s, is %s", d.Target, old.Source, d.Source)
+	case e.forgot != "": // libvirt tells when it is redefined
+		return ""
 	case !tracked:
 		return fmt.Sprintf("checkpoint %q does not track %s", e.base.Name, d.Target)
 	case bitmap.Health != virt.Sound:
@@ -146,6 +153,9 @@ func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others
 		if takesRaw := rules.Raw == "resync" || rules.Raw == "full"; d.Device == "lun" || d.Format != "qcow2" && !(isRaw && takesRaw) {
 			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need qcow2 version 3", d.Target, d.Source, d.Format),
 				fmt.Sprintf("convert it to qcow2, or leave it out: disks { exclude = [%q] }", d.Target)}
+		}
+		if why, hint := unreadable(d); why != "" {
+			return nil, nil, &diskError{why, hint}
 		}
 		if d.Size <= 0 {
 			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "virsh domblkinfo tells why"}

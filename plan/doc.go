@@ -20,6 +20,8 @@
 //	backup.go     full or increment
 //	chain.go      when a new chain begins
 //	disks.go      which disks take part, and how each joins the chain
+//	redefine.go   a checkpoint that libvirt has forgotten
+//	offline.go    a domain that is shut off
 //	cleanup.go    what an interrupted run left
 //	retention.go  which points are kept by which rule
 //	prune.go      which chains go, and when

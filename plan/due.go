@@ -69,9 +69,11 @@ func newestSound(f *store.Domain, now time.Time) (time.Time, bool) {
 	if f == nil {
 		return newest, false
 	}
-	for _, c := range f.Chains {
-		for _, p := range c.Manifest.Points {
-			if c.Sound(p.Sequence) && !fromFuture(p, now) && (!found || p.Start.After(newest)) {
+	for n := range f.Chains {
+		c := &f.Chains[n]
+		for k := range c.Manifest.Points {
+			p := &c.Manifest.Points[k]
+			if (!found || p.Start.After(newest)) && !fromFuture(p.Start, now) && c.Sound(p.Sequence) {
 				newest, found = p.Start, true
 			}
 		}
@@ -80,13 +82,18 @@ func newestSound(f *store.Domain, now time.Time) (time.Time, bool) {
 }
 
 // fromFuture allows for clocks that differ by minutes.
-func fromFuture(p store.Point, now time.Time) bool {
-	return p.Start.After(now.Add(10 * time.Minute))
+func fromFuture(start, now time.Time) bool {
+	return start.After(now.Add(10 * time.Minute))
 }
 
-// Age of the newest point that restores; false if there is none.
+// Age of the newest point that restores, counted from when it was last known to
+// be what the disks hold; false if there is none.
 func (i Instance) Age(now time.Time) (age time.Duration, ok bool) {
-	return now.Sub(i.Newest), !i.Newest.IsZero()
+	from := i.Newest
+	if i.Current.After(from) {
+		from = i.Current
+	}
+	return now.Sub(from), !i.Newest.IsZero()
 }
 
 // Breached says whether the newest point is older than the policy's rpo, or

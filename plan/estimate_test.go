@@ -68,7 +68,7 @@ func TestResults(t *testing.T) {
 	gone.Folder, gone.UUID, gone.Chains[0].Manifest.UUID = "web09-33333333", "33333333", "33333333"
 	cfg.Domains[0].Policy.Retention.Departed = config.Duration(day)
 	have := inventory([]store.Domain{*folder(chain(1, daily(2, 25*time.Hour)...)), gone},
-		host("hv1", machine("vda"), named("db", "2", virt.Running)), host("hv2", named("web02", uuid2, virt.ShutOff)))
+		host("hv1", machine("vda"), named("db", "2", virt.Running)), host("hv2", named("web02", uuid2, virt.Crashed)))
 	have.Stores[0].Size = 200 * gib
 	p := Make(cfg, have, Options{}, noon)
 	if len(p.Instances) != 3 {

@@ -63,7 +63,7 @@ func (w *world) anyChain() (*store.Chain, bool) {
 func (w *world) happen() {
 	d := w.anyDomain()
 	d.Disks, d.Checkpoints = slices.Clone(d.Disks), slices.Clone(d.Checkpoints)
-	switch what := rapid.IntRange(0, 12).Draw(w.t, "what"); what {
+	switch what := rapid.IntRange(0, 13).Draw(w.t, "what"); what {
 	case 0:
 		d.Job = nil
 		d.State = rapid.SampledFrom([]virt.State{virt.Running, virt.Running, virt.Paused, virt.ShutOff}).Draw(w.t, "state")
@@ -105,9 +105,19 @@ func (w *world) happen() {
 			p := &c.Manifest.Points[rapid.IntRange(0, len(c.Manifest.Points)-1).Draw(w.t, "point")]
 			p.Protected = rapid.SampledFrom([]*store.Protection{nil, {Why: "audit"}, {Until: w.now.Add(3 * day)}}).Draw(w.t, "protection")
 		}
+	case 13:
+		w.forget(d)
 	case 12:
 		w.cfg.Domains = slices.Clone(w.cfg.Domains)
 		w.cfg.Domains[0].Policy.Mode = rapid.SampledFrom([]string{"incremental", "full"}).Draw(w.t, "new mode")
+	}
+}
+
+// forget lets libvirt forget a checkpoint whose bitmaps stay.
+func (w *world) forget(d *virt.Domain) {
+	if n := len(d.Checkpoints) - 1; n > 1 {
+		w.forgotten = append(w.forgotten, d.Checkpoints[n])
+		d.Checkpoints = d.Checkpoints[:n]
 	}
 }
 

@@ -64,7 +64,7 @@ func TestEncodeDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(p, read, cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(config.Store{}.Range)); d != "" {
+	if d := cmp.Diff(p, read, cmpopts.EquateEmpty(), cmpopts.IgnoreTypes(config.Store{}.Range), cmpopts.IgnoreUnexported(Want{})); d != "" {
 		t.Errorf("read back (-made +read): %s", d)
 	}
 	again, err := Encode(read)
@@ -164,7 +164,7 @@ func TestBind(t *testing.T) {
 		}
 		return Make(cfg, have, o, noon)
 	}
-	off := func(_ *config.Config, v *Inventory) { v.Hosts[0].Domains[0].State = virt.ShutOff }
+	off := func(_ *config.Config, v *Inventory) { v.Hosts[0].Domains[0].State = virt.Crashed }
 	for _, row := range []struct {
 		name   string
 		change func(*config.Config, *Inventory)
@@ -184,7 +184,7 @@ func TestBind(t *testing.T) {
 		{"the store does not answer", func(_ *config.Config, v *Inventory) { v.Stores[0] = Store{Address: nas().Address(), Error: "down"} }, "its store did not answer"},
 		{"a second claim", func(c *config.Config, _ *Inventory) { c.Domains = append(c.Domains, block("xeb", "w*")) }, "claimed by several blocks"},
 		{"active on two hosts", func(_ *config.Config, v *Inventory) { v.Hosts[1].Domains = v.Hosts[0].Domains }, "is active on several hosts"},
-		{"nothing left to do, and it fails", off, "domain is shut off"},
+		{"nothing left to do, and it fails", off, "domain is crashed"},
 		{"another vbk is at work: that can be waited for", func(_ *config.Config, v *Inventory) { v.Stores[0].Domains[0].Locked = true }, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestBind(t *testing.T) {
 			i, expected := bound.Instances[0], fresh.Instances[0].Want
 			expected.FullAfter = plan.Instances[0].Want.FullAfter
 			expected.Full, expected.AllowPrune, expected.NoPrune = true, true, true
-			if d := cmp.Diff(expected, i.Want, cmpopts.IgnoreTypes(config.Store{}.Range)); d != "" {
+			if d := cmp.Diff(expected, i.Want, cmpopts.IgnoreTypes(config.Store{}.Range), cmpopts.IgnoreUnexported(Want{})); d != "" {
 				t.Errorf("want: %s", d)
 			}
 			if i.Folder != "web01-11111111" {

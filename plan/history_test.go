@@ -158,7 +158,7 @@ func (w *world) night() {
 		w.keptStays(i)
 	}
 	w.guarded(func() { w.run(p, true, forever) })
-	if again := w.make(Options{AllowPrune: o.AllowPrune}); !again.Empty() {
+	if again := w.make(Options{AllowPrune: o.AllowPrune}); !again.Empty() && !w.failed {
 		w.t.Fatalf("there is something left to do: %q", lines(again))
 	}
 	for _, f := range w.have.Stores[0].Domains {
@@ -214,13 +214,16 @@ func (w *world) chains(i Instance) []store.Chain {
 
 // keptStays: what a rule holds after the planned backup does not go.
 func (w *world) keptStays(i Instance) {
+	if i.Want.Release != "" {
+		return
+	}
 	gone := w.deleted(i)
-	for at := range heldPoints(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now) {
-		if at[0] == len(w.chains(i)) || i.Want.Release != "" {
-			continue
-		}
-		if p := fmt.Sprintf("%s.%d", w.chains(i)[at[0]].Name, at[1]); slices.Contains(gone, p) {
-			w.t.Fatalf("%s goes, and a rule holds it", p)
+	held := heldPoints(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now)
+	for n, c := range w.chains(i) {
+		for k, p := range c.Manifest.Points {
+			if name := fmt.Sprintf("%s.%d", c.Name, p.Sequence); len(held[n][k]) > 0 && slices.Contains(gone, name) {
+				w.t.Fatalf("%s goes, and a rule holds it", name)
+			}
 		}
 	}
 }
@@ -264,6 +267,10 @@ func (w *world) apply(saved Plan, asked Options) {
 				return cmp.Equal(a, b) || a.Merge != nil && b.Merge != nil && b.Merge.covers(*a.Merge)
 			}) {
 				w.t.Fatalf("%s: %s holds, and a fresh plan has %q", i.Want.Address, a.Kind, summary(fresh[i.Want.Address]))
+			}
+			if a.Kind == KindMerge && !slices.ContainsFunc(retained(i.Want, i.Want.zone(), w.chains(i), nil, w.now).merges,
+				func(m Merge) bool { return m.covers(*a.Merge) }) {
+				w.t.Fatalf("%s: merge %+v holds, and waits for a point that is not planned", i.Want.Address, a.Merge)
 			}
 			reviewed := a.Kind == KindCleanup || a.Kind == KindBackup && a.Backup.String() == planned.Backup.String() ||
 				a.Kind == KindPrune && a.Prune.Chain == planned.Prune.Chain && a.Prune.Points == planned.Prune.Points ||

@@ -9,6 +9,7 @@ import (
 
 	"vbk/config"
 	"vbk/store"
+	"vbk/virt"
 )
 
 // Options are what the command line asks of a plan. Addresses may be a block
@@ -30,9 +31,11 @@ type Options struct {
 func Make(want *config.Config, have Inventory, o Options, now time.Time) Plan {
 	p := Plan{Created: now.UTC(), Version: o.Version, NotApplicable: o.NotApplicable, Variables: maps.Clone(want.Variables)}
 	p.Failures = failures(have)
-	taken, unclaimed := claims(want.Domains, have)
+	taken, unclaimed, unclear := claims(want.Domains, have)
 	p.Unclaimed = unclaimed
+	p.Failures = append(p.Failures, unclear...)
 	shelves := shelvesOf(have)
+	p.Instances = make([]Instance, 0, len(taken))
 	for _, c := range taken {
 		w := wantOf(want, have, c, o)
 		if !selected(w, o) {
@@ -85,7 +88,7 @@ func wantOf(want *config.Config, have Inventory, c claim, o Options) Want {
 		Address:       fmt.Sprintf("%s[%q]", b.Address(), c.label()),
 		Configuration: want.Name, Block: b.Address(), HostUUID: c.host.UUID,
 		Domain: c.domain.Name, UUID: c.domain.UUID,
-		StoreID: have.store(b.Policy.Store).ID, Policy: b.Policy, TimeZone: want.TimeZone.String(),
+		StoreID: have.store(b.Policy.Store).ID, Policy: b.Policy, TimeZone: want.TimeZone.String(), place: want.TimeZone,
 		NoPrune: o.NoPrune,
 	}
 	for _, h := range want.Hosts {
@@ -138,5 +141,24 @@ func instance(w Want, c claim, have Inventory, folders []*store.Domain, now time
 		return broken(fmt.Sprintf("%s has several folders of this domain: %s", s.Address, strings.Join(twins, ", ")),
 			"move all but the right one out of the store; vbk list shows what they hold")
 	}
-	return Decide(w, seen, now)
+	i := Decide(w, seen, now)
+	if b := i.Backup(); b != nil && b.Offline {
+		if where := have.mayRunOn(c); where != "" {
+			return broken(fmt.Sprintf("domain is %s on %s, and may run on %s, which does not tell", c.domain.State, c.host.Name, where),
+				"its images here may be old ones; see to that host, or take it out of the configuration")
+		}
+	}
+	return i
+}
+
+// mayRunOn names a host where a domain may be active that is not so where it was
+// found: one that did not answer, or did not tell of the domain.
+func (v Inventory) mayRunOn(c claim) string {
+	for _, h := range v.Hosts {
+		told := h.Error == "" && !slices.ContainsFunc(h.Domains, func(d virt.Domain) bool { return d.UUID == c.domain.UUID && undescribed(d) })
+		if h.Name != c.host.Name && !told {
+			return h.Name
+		}
+	}
+	return ""
 }

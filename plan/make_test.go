@@ -366,3 +366,37 @@ func TestMakeTouchesNothing(t *testing.T) {
 		t.Errorf("the inventory changed: %s", d)
 	}
 }
+
+// TestCleanupTellsOfAFreeze: a guest that an interrupted run left frozen is thawed,
+// and the plan says so.
+func TestCleanupTellsOfAFreeze(t *testing.T) {
+	s := ordinary()
+	for _, frozen := range []bool{true, false} {
+		s.folder.Attempt = &store.Attempt{Frozen: frozen}
+		if c := s.decide().Actions[0].Cleanup; c == nil || c.Thaw != frozen {
+			t.Errorf("frozen %v: %+v", frozen, c)
+		}
+	}
+}
+
+// TestOfflineBesideASilentHost: a machine that is shut off here may run where
+// nobody answers, and its images here be old ones.
+func TestOfflineBesideASilentHost(t *testing.T) {
+	off, wedged := machine("vda"), named("web01", uuid1, virt.Unknown)
+	off.State, wedged.Error = virt.ShutOff, "no such thing"
+	silent := host("hv2")
+	silent.Error = "no route"
+	for name, row := range map[string]struct {
+		other Host
+		want  string
+	}{
+		"answers":       {host("hv2"), ""},
+		"silent":        {silent, "domain is shut off on hv1, and may run on hv2, which does not tell"},
+		"does not tell": {host("hv2", wedged), "domain is shut off on hv1, and may run on hv2, which does not tell"},
+	} {
+		i := Make(configuration(block("web", "web*")), inventory(nil, host("hv1", off), row.other), Options{}, noon).Instances[0]
+		if i.Error != row.want || (i.Backup() == nil) != (row.want != "") {
+			t.Errorf("%s: %q, %v", name, i.Error, i.Backup())
+		}
+	}
+}

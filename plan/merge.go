@@ -12,33 +12,42 @@ func merges(w Want) bool { return w.Policy.Retention.Prune == "merge" && hasRule
 
 // mergesOf are the merges of one chain: each run of points that nothing holds
 // goes into the point after it. The newest point has none after it and stays,
-// unless a planned point joins the chain. A point that does not restore is
-// neither given up nor merged into.
-func mergesOf(c store.Chain, held func(store.Point) bool, joins bool) (all []Merge) {
-	points := c.Manifest.Points
+// as does the head on which the next one builds, unless a planned point joins the
+// chain. A point that does not restore is neither given up nor merged into; one on
+// which several build stays.
+func mergesOf(c store.Chain, held [][]string, joins bool) (all []Merge) {
+	head, _ := c.Head()
+	points, last := c.Manifest.Points, len(c.Manifest.Points)
+	if joins {
+		points = append(points[:last:last], store.Point{Sequence: c.Manifest.Next(), Parent: head.Sequence})
+	}
 	from := 0 // where the run begins that ends before n
 	for n, p := range points {
 		if n > from && p.Parent != points[n-1].Sequence {
 			from = n
 		}
-		newest := n == len(points)-1 && !joins
+		goes := n < len(points)-1 && (joins || p.Sequence != head.Sequence) && !isHeld(held[n]) && onlyHeir(points[n:])
 		switch {
-		case !c.Sound(p.Sequence):
+		case n < last && !c.Sound(p.Sequence):
 			from = n + 1
-		case !held(p) && !newest:
-			// It goes with the run.
-		default:
+		case !goes:
 			if n > from {
 				all = append(all, mergeOf(c.Name, points[from:n], p))
 			}
 			from = n + 1
 		}
 	}
-	if from < len(points) {
-		planned := store.Point{Sequence: points[len(points)-1].Sequence + 1}
-		all = append(all, mergeOf(c.Name, points[from:], planned))
-	}
 	return all
+}
+
+// onlyHeir says whether no point but the second builds on the first.
+func onlyHeir(points []store.Point) bool {
+	for _, p := range points[2:] {
+		if p.Parent == points[0].Sequence {
+			return false
+		}
+	}
+	return true
 }
 
 // mergeable leaves out, and says so, the merges in chains whose stream has none.

@@ -11,6 +11,7 @@ import (
 
 	"vbk/config"
 	"vbk/store"
+	"vbk/virt"
 )
 
 // merged says which sequences go into which, "0 1>2".
@@ -63,8 +64,24 @@ func TestMerge(t *testing.T) {
 		}, []string{"0 1 2 3 after>4"}, ""}, // a full is due
 		{"a run is of neighbours", func(s *situation) {
 			last(s, 2)
-			s.open().Manifest.Points[3].Parent = 1 // who wrote that?
-		}, []string{"3>4"}, ""},
+			s.open().Manifest.Points[3].Parent = 1
+		}, []string{"0>1", "3>4"}, ""},
+		{"a point on which two build stays, though a rule keeps one of them", func(s *situation) {
+			last(s, 2)
+			leaf := &s.open().Manifest.Points[2]
+			leaf.Leaf, leaf.Protected = true, &store.Protection{}
+			s.open().Manifest.Points[3].Parent = 1
+		}, []string{"0>1", "3>4"}, ""},
+		{"the head stays, though the newest is another", func(s *situation) {
+			last(s, 1)
+			s.open().Manifest.Points[5].Leaf = true
+		}, []string{"0 1 2 3>4"}, ""},
+		{"nor does it go into what does not build on the newest", func(s *situation) {
+			last(s, 1)
+			s.chains(chain(1, daily(6, 25*time.Hour)...))
+			s.open().Manifest.Points[5].Leaf = true
+			s.domain.Checkpoints = []virt.Checkpoint{checkpointOf(*s.open())}
+		}, []string{"0 1 2 3>4"}, ""},
 		{"merged before: sequences have gaps", func(s *situation) {
 			last(s, 2)
 			points := slices.Delete(s.open().Manifest.Points, 1, 3)
@@ -167,7 +184,7 @@ func TestRoutine(t *testing.T) {
 		held := heldPoints(plan0(w), time.UTC, chains, nil, w.now)
 		for n, c := range chains {
 			for k, point := range c.Manifest.Points {
-				if len(held[[2]int{n, point.Sequence}]) == 0 && k < len(c.Manifest.Points)-1 {
+				if len(held[n][k]) == 0 && k < len(c.Manifest.Points)-1 {
 					t.Fatalf("%s.%d stays and nothing keeps it", c.Name, point.Sequence)
 				}
 			}

@@ -66,11 +66,12 @@ type Instance struct {
 	Locked  bool      `json:"locked,omitempty"` // another vbk is at work: the error passes
 	Error   string    `json:"error,omitempty"`  // why it cannot be planned: a failure
 	Hint    string    `json:"hint,omitempty"`
-	Idle    string    `json:"idle,omitempty"`  // why no backup is planned though nothing is wrong
-	Due     time.Time `json:"due,omitzero"`    // when the next backup is due, where none is now
-	Newest  time.Time `json:"newest,omitzero"` // start of the newest point that restores, zero if there is none
-	Held    []string  `json:"held,omitempty"`  // what is held back, and what would allow it
-	Kept    []Kept    `json:"kept,omitempty"`  // existing points and what holds each
+	Idle    string    `json:"idle,omitempty"`   // why no backup is planned though nothing is wrong
+	Due     time.Time `json:"due,omitzero"`     // when the next backup is due, where none is now
+	Newest  time.Time `json:"newest,omitzero"`  // start of the newest point that restores, zero if there is none
+	Current time.Time `json:"current,omitzero"` // the newest point is known to be as good as one made then: shut off, and nothing changed
+	Held    []string  `json:"held,omitempty"`   // what is held back, and what would allow it
+	Kept    []Kept    `json:"kept,omitempty"`   // existing points and what holds each
 }
 
 // Action is one step. Exactly one of the pointers is set, as Kind says.
@@ -95,8 +96,9 @@ const (
 )
 
 // Cleanup removes what an interrupted run of ours left, in this order: the
-// job, checkpoints, the run folder, files.
+// freeze, the job, checkpoints, the run folder, files.
 type Cleanup struct {
+	Thaw        bool     `json:"thaw,omitempty"`        // the guest may be frozen still
 	Job         string   `json:"job,omitempty"`         // socket of the backup job to end
 	Checkpoints []string `json:"checkpoints,omitempty"` // to delete
 	RunFolder   string   `json:"run_folder,omitempty"`  // named by the attempt record
@@ -110,6 +112,8 @@ type Backup struct {
 	Chain      string       `json:"chain,omitempty"`      // the chain it joins; "" opens a new one
 	Head       int          `json:"head"`                 // the head it builds on; -1 for a new chain
 	Checkpoint string       `json:"checkpoint,omitempty"` // of that head: changes since then
+	Offline    bool         `json:"offline,omitempty"`    // the domain is shut off: its image files are read
+	Redefine   bool         `json:"redefine,omitempty"`   // libvirt does not know Checkpoint: it is redefined first; if that fails, disks join as on_broken says
 	Closes     string       `json:"closes,omitempty"`     // the chain that a new one closes
 	Stream     store.Stream `json:"stream,omitempty"`     // of the chain
 	Disks      []DiskBackup `json:"disks"`

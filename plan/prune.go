@@ -19,14 +19,14 @@ func (i *Instance) decidePrune(s Seen, b *Backup, now time.Time) (before, after 
 	if s.Folder == nil || len(s.Folder.Chains) == 0 {
 		return nil, nil
 	}
-	zone, err := time.LoadLocation(i.Want.TimeZone)
+	zone, err := i.Want.location()
 	if err != nil {
 		i.Held = append(i.Held, "nothing is deleted: "+err.Error())
 		return nil, nil
 	}
 	chains := s.Folder.Chains
 	today := retained(i.Want, zone, chains, nil, now)
-	i.Kept = today.kept
+	i.Kept = today.kept()
 	then := today
 	if b != nil {
 		then = retained(i.Want, zone, chains, b, now)
@@ -150,9 +150,11 @@ func whatStays(deletions []Action, points int) string {
 
 // retention is what the rules say about the chains of an instance.
 type retention struct {
-	kept    []Kept
-	victims []int   // positions of the chains that go, oldest first
-	merges  []Merge // of points in the others, oldest first
+	chains  []store.Chain
+	held    [][][]string // what holds each point of each chain
+	stays   []string     // why each chain stays whatever the rules say; "" if it need not
+	victims []int        // positions of the chains that go, oldest first
+	merges  []Merge      // of points in the others, oldest first
 }
 
 // retained evaluates the rules over the points, and over the planned one if b
@@ -163,9 +165,7 @@ func retained(w Want, zone *time.Location, chains []store.Chain, b *Backup, now 
 	if b != nil && b.Chain == "" {
 		open, sound = len(chains), 1
 	}
-	held := heldPoints(w, zone, chains, b, now)
-	kept, merged := make([][]Kept, len(chains)), make([][]Merge, len(chains))
-	var r retention
+	r := retention{chains: chains, held: heldPoints(w, zone, chains, b, now), stays: make([]string, len(chains))}
 	for n, c := range slices.Backward(chains) {
 		floor := ""
 		switch {
@@ -176,25 +176,23 @@ func retained(w Want, zone *time.Location, chains []store.Chain, b *Backup, now 
 		case n != open && sound < max(w.Policy.Retention.MinChains, 1):
 			floor = "min_chains"
 		}
-		stays := floor
-		if n == open {
-			stays = "open chain"
+		if r.stays[n] = floor; n == open {
+			r.stays[n] = "open chain"
 		}
-		var holds bool
-		if kept[n], holds = chainRules(c, n, held, stays); !holds && stays == "" {
+		if r.stays[n] == "" && !slices.ContainsFunc(r.held[n], isHeld) {
 			r.victims = append(r.victims, n)
 		} else if merges(w) && floor == "" {
-			joins := b != nil && b.Chain != "" && n == open
-			merged[n] = mergesOf(c, func(p store.Point) bool { return len(held[[2]int{n, p.Sequence}]) > 0 }, joins)
+			r.merges = append(mergesOf(c, r.held[n], b != nil && b.Chain != "" && n == open), r.merges...)
 		}
-		if len(c.Problems) == 0 && !isForeign(w, c) && !isIncomplete(c) {
+		if len(c.Problems) == 0 && c.Manifest.Closed == "" && !isForeign(w, c) && !isIncomplete(c) {
 			sound++
 		}
 	}
 	slices.Reverse(r.victims)
-	r.kept, r.merges = slices.Concat(kept...), slices.Concat(merged...)
 	return r
 }
+
+func isHeld(rules []string) bool { return len(rules) > 0 }
 
 // isForeign says whether another configuration made the chain: its points count
 // for no rule here, and it is not ours to delete.
@@ -206,55 +204,51 @@ func isForeign(w Want, c store.Chain) bool {
 // isIncomplete says whether the chain may hold points that no readable manifest
 // lists, so that nobody knows what deleting it would cost.
 func isIncomplete(c store.Chain) bool {
-	head, ok := c.Head()
+	_, ok := c.Head()
 	return !ok || slices.ContainsFunc(c.Problems, func(p store.Problem) bool {
-		return p.From > head.Sequence && p.From != store.NoPoint
+		return p.From >= c.Manifest.Next() && p.From != store.NoPoint
 	})
 }
 
-type candidate struct {
-	chain, sequence int
-	stamp
-}
-
-// heldPoints maps chain and sequence to what holds the point: rules, and what
-// keeps it whatever they say.
-func heldPoints(w Want, zone *time.Location, chains []store.Chain, b *Backup, now time.Time) map[[2]int][]string {
-	held := map[[2]int][]string{}
-	ruled := hasRules(w.Policy.Retention)
-	candidates := make([]candidate, 0, pointsOf(chains)+1)
-	for n, c := range chains {
+// heldPoints says for each point of each chain what holds it: rules, and what
+// keeps it whatever they say. What would hold the planned point comes last. A
+// chain is closed for good where damage was found in it: nobody knows what else
+// is, so its points count like damaged ones.
+func heldPoints(w Want, zone *time.Location, chains []store.Chain, b *Backup, now time.Time) [][][]string {
+	held, points := make([][][]string, len(chains)+1), make([][]string, pointsOf(chains)+1)
+	stamps := make([]stamp, 0, len(points))
+	if b != nil {
+		stamps = append(stamps, stamp{now, true, b.Kind == store.Full, len(chains), 0})
+	}
+	ruled, all, future := hasRules(w.Policy.Retention), []string{"no rule: all stay"}, []string{"from the future"}
+	held[len(chains)] = points[:1]
+	points = points[1:]
+	for n, c := range slices.Backward(chains) {
+		held[n], points = points[:len(c.Manifest.Points):len(c.Manifest.Points)], points[len(c.Manifest.Points):]
 		if isForeign(w, c) {
 			continue
 		}
-		for _, p := range c.Manifest.Points {
-			at := [2]int{n, p.Sequence}
+		for k := range slices.Backward(c.Manifest.Points) {
+			p := &c.Manifest.Points[k]
 			switch {
 			case !ruled:
-				held[at] = []string{"no rule: all stay"}
-			case fromFuture(p, now):
-				held[at] = []string{"from the future"}
+				held[n][k] = all
+			case fromFuture(p.Start, now):
+				held[n][k] = future
 			default:
-				candidates = append(candidates, candidate{n, p.Sequence, stamp{p.Start, c.Sound(p.Sequence), p.Kind == store.Full}})
+				stamps = append(stamps, stamp{p.Start, c.Sound(p.Sequence) && c.Manifest.Closed == "", p.Kind == store.Full, n, k})
 			}
 			if p.Protected.Holds(now) {
-				held[at] = append([]string{protection(p.Protected)}, held[at]...)
+				held[n][k] = append([]string{protection(p.Protected)}, held[n][k]...)
 			}
 		}
 	}
-	if b != nil {
-		candidates = append(candidates, candidate{len(chains), 0, stamp{now, true, b.Kind == store.Full}})
-	}
-	slices.SortStableFunc(candidates, func(x, y candidate) int {
-		return cmp.Or(y.start.Compare(x.start), cmp.Compare(y.chain, x.chain), cmp.Compare(y.sequence, x.sequence))
-	})
-	stamps := make([]stamp, len(candidates))
-	for n, c := range candidates {
-		stamps[n] = c.stamp
+	if !slices.IsSortedFunc(stamps, newestFirst) {
+		slices.SortFunc(stamps, newestFirst)
 	}
 	for n, rules := range keepRules(stamps, w.Policy.Retention, zone) {
-		if at := [2]int{candidates[n].chain, candidates[n].sequence}; len(rules) > 0 {
-			held[at] = append(held[at], rules...)
+		if at := stamps[n]; len(rules) > 0 {
+			held[at.chain][at.point] = append(held[at.chain][at.point], rules...)
 		}
 	}
 	return held
@@ -272,29 +266,31 @@ func protection(p *store.Protection) string {
 	return text
 }
 
-// chainRules lists a chain's points with what holds each: a rule, a newer point
-// that needs it, or why the whole chain stays.
-func chainRules(c store.Chain, n int, held map[[2]int][]string, stays string) (kept []Kept, holds bool) {
-	if stays == "" {
-		stays = "closed chain"
-	}
-	kept = make([]Kept, len(c.Manifest.Points))
-	for k, p := range slices.Backward(c.Manifest.Points) {
-		rules := held[[2]int{n, p.Sequence}]
-		switch {
-		case len(rules) > 0:
-			holds = true
-		case holds:
-			rules = []string{"held by chain"}
-		default:
-			rules = []string{stays}
+// kept lists the points with what holds each: a rule, a newer point that needs
+// it, or why the whole chain stays.
+func (r retention) kept() []Kept {
+	all := make([]Kept, pointsOf(r.chains))
+	rest := all
+	for n, c := range r.chains {
+		whole, needed, holds := []string{cmp.Or(r.stays[n], "closed chain")}, []string{heldByChain}, false
+		for k := range slices.Backward(c.Manifest.Points) {
+			p, rules := &c.Manifest.Points[k], r.held[n][k]
+			switch {
+			case len(rules) > 0:
+				holds = true
+			case holds:
+				rules = needed
+			default:
+				rules = whole
+			}
+			if !c.Sound(p.Sequence) {
+				rules = append([]string{"damaged"}, rules...)
+			}
+			rest[k] = Kept{Chain: c.Name, Sequence: p.Sequence, Start: p.Start, Rules: rules}
 		}
-		if !c.Sound(p.Sequence) {
-			rules = append([]string{"damaged"}, rules...)
-		}
-		kept[k] = Kept{Chain: c.Name, Sequence: p.Sequence, Start: p.Start, Rules: rules}
+		rest = rest[len(c.Manifest.Points):]
 	}
-	return kept, holds
+	return all
 }
 
 // HeldBy says what holds each point of a domain's chains under a policy, for
@@ -305,7 +301,7 @@ func HeldBy(p *config.Policy, timeZone string, chains []store.Chain, now time.Ti
 		w.Policy = *p
 	}
 	text := map[string]string{}
-	for _, k := range retained(w, w.zone(), chains, nil, now).kept {
+	for _, k := range retained(w, w.zone(), chains, nil, now).kept() {
 		text[fmt.Sprintf("%s.%d", k.Chain, k.Sequence)] = strings.Join(k.Rules, ", ")
 	}
 	return func(chain string, sequence int) string { return text[fmt.Sprintf("%s.%d", chain, sequence)] }

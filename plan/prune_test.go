@@ -134,7 +134,7 @@ func TestKeptSaysWhy(t *testing.T) {
 	chains[1].Problems = []store.Problem{problem(1, 0)}
 	chains[3].Manifest.Points[0].Start = noon.Add(-300 * day)
 	var said []string
-	for _, k := range retained(w, time.UTC, chains, nil, noon).kept {
+	for _, k := range retained(w, time.UTC, chains, nil, noon).kept() {
 		said = append(said, strings.Join(k.Rules, ", "))
 	}
 	mustEqual(t, "rules", said, []string{"min_chains", "min_chains", "min_chains", "damaged, min_chains",
@@ -150,5 +150,41 @@ func TestKeptSaysWhy(t *testing.T) {
 	}
 	if got := HeldBy(nil, "UTC", chains, noon)(chains[0].Name, 0); got != "no rule: all stay" {
 		t.Errorf("without a policy held by %q", got)
+	}
+}
+
+// TestLeafAtTheEnd: a damaged difference is no missing manifest, and what may lie
+// beyond it is not beyond the head.
+func TestLeafAtTheEnd(t *testing.T) {
+	c := chain(1, daily(3, 25*time.Hour)...)
+	c.Manifest.Points[2].Leaf = true
+	c.Problems = []store.Problem{problem(2, 3)}
+	if isIncomplete(c) {
+		t.Error("a damaged leaf makes the chain incomplete")
+	}
+	s := ordinary()
+	s.chains(c)
+	mustEqual(t, "actions", summary(s.decide()), []string{"inc"})
+	s.open().Problems = []store.Problem{problem(3, 0)}
+	if !isIncomplete(*s.open()) {
+		t.Error("points beyond the leaf do not make the chain incomplete")
+	}
+	mustEqual(t, "actions", summary(s.decide()), []string{"full"})
+}
+
+// TestDamageFoundInAChain: names and sizes may be right, and a footer is not. What
+// was closed for that is neither a sound chain nor are its points in the place of
+// sound ones.
+func TestDamageFoundInAChain(t *testing.T) {
+	for name, rules := range map[string]config.Retention{
+		"min_chains": {KeepWithin: within(time.Hour), MinChains: 2, MaxPrune: 100},
+		"keep_last":  {KeepLast: number(3), MinChains: 1, MaxPrune: 100},
+	} {
+		s := ordinary()
+		s.chains(weeks(3)...)
+		s.want.Policy.Retention = rules
+		mustEqual(t, name, summary(s.decide()), []string{"prune"})
+		s.folder.Chains[1].Manifest.Closed = "vda.0.v3: footer hash is wrong"
+		mustEqual(t, name+", damaged", summary(s.decide()), nil)
 	}
 }

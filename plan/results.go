@@ -10,7 +10,7 @@ import (
 // Results are what check blocks see of a plan. Where a host or store did not
 // answer, or instances were left out, they are not complete.
 func Results(c *config.Config, p Plan, have Inventory, now time.Time) config.Results {
-	r := config.Results{Unclaimed: p.Unclaimed, Complete: have.complete(c) && len(p.LeftOut) == 0}
+	r := config.Results{Unclaimed: p.Unclaimed, Complete: have.complete(c) && len(p.LeftOut)+len(p.Failures) == 0}
 	for _, s := range c.Stores {
 		found := have.store(s.Address())
 		r.Complete = r.Complete && found.Error == ""

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -13,6 +14,15 @@ type stamp struct {
 	start time.Time
 	sound bool
 	full  bool
+
+	chain, point int // its place
+}
+
+func newestFirst(x, y stamp) int {
+	if order := y.start.Compare(x.start); order != 0 {
+		return order
+	}
+	return cmp.Or(cmp.Compare(y.chain, x.chain), cmp.Compare(y.point, x.point))
 }
 
 // keepRules says for each point which keep rules hold it. The points are sorted

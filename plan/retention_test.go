@@ -107,7 +107,7 @@ func TestKeepRules(t *testing.T) {
 			var points []stamp
 			for _, p := range row.points {
 				text, damaged := strings.CutPrefix(p, "!")
-				points = append(points, stamp{at(t, strings.TrimSuffix(text, " full")), !damaged, strings.HasSuffix(text, " full")})
+				points = append(points, stamp{start: at(t, strings.TrimSuffix(text, " full")), sound: !damaged, full: strings.HasSuffix(text, " full")})
 			}
 			var held []string
 			for _, rules := range keepRules(points, row.rules, zone) {
@@ -163,7 +163,7 @@ func TestFourHundredDays(t *testing.T) {
 
 	var byRule, ancestors, fulls int
 	oldest := now
-	for _, k := range r.kept {
+	for _, k := range r.kept() {
 		rule := strings.HasPrefix(k.Rules[0], "keep_")
 		if rule {
 			byRule++
@@ -196,7 +196,7 @@ func TestPlainKeepAgrees(t *testing.T) {
 	slices.SortFunc(starts, func(a, b time.Time) int { return b.Compare(a) })
 	points := make([]stamp, len(starts))
 	for i, s := range starts {
-		points[i] = stamp{s, true, false}
+		points[i] = stamp{start: s, sound: true}
 	}
 	for n := 1; n < 70; n++ {
 		for layout, rules := range map[string]config.Retention{

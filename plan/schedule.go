@@ -1,11 +1,9 @@
 package plan
 
 import (
-	"errors"
-	"strings"
 	"time"
 
-	"github.com/robfig/cron/v3"
+	"vbk/config"
 )
 
 // schedule is a cron line of five fields. It is evaluated for each local
@@ -13,7 +11,7 @@ import (
 // wall time that a day does not have stands for the first instant after it, one
 // that a day has twice for the first of the two.
 type schedule struct {
-	spec *cron.SpecSchedule // bit sets, nothing else is used
+	config.Schedule
 	zone *time.Location
 }
 
@@ -22,18 +20,8 @@ type schedule struct {
 const horizon = 8*366 + 1
 
 func parseSchedule(line string, zone *time.Location) (schedule, error) {
-	if strings.Contains(line, "=") { // the parser knows a zone of its own
-		return schedule{}, errors.New("a schedule has five fields and no zone")
-	}
-	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(line)
-	if err != nil {
-		return schedule{}, err
-	}
-	spec, ok := parsed.(*cron.SpecSchedule)
-	if !ok {
-		return schedule{}, errors.New("a schedule has five fields")
-	}
-	return schedule{spec, zone}, nil
+	parsed, err := config.ParseSchedule(line)
+	return schedule{parsed, zone}, err
 }
 
 // prev is the newest tick that is not after t; false if there is none.
@@ -80,37 +68,17 @@ func (d direction) of(k, n int) int {
 // ticks are those of one calendar day.
 func (s schedule) ticks(day time.Time, d direction) func(func(time.Time) bool) {
 	return func(yield func(time.Time) bool) {
-		if !s.onDay(day) {
+		if !s.OnDay(day) {
 			return
 		}
-		for k := range 24 {
-			hour := d.of(k, 24)
-			if !has(s.spec.Hour, hour) {
-				continue
-			}
-			for l := range 60 {
-				minute := d.of(l, 60)
-				if has(s.spec.Minute, minute) &&
-					!yield(instant(day.Add(time.Duration(hour)*time.Hour+time.Duration(minute)*time.Minute), s.zone)) {
-					return
-				}
+		for k := range 24 * 60 {
+			minute := d.of(k, 24*60)
+			if s.At(minute/60, minute%60) && !yield(instant(day.Add(time.Duration(minute)*time.Minute), s.zone)) {
+				return
 			}
 		}
 	}
 }
-
-// onDay follows cron: where day of month and day of week are both restricted,
-// one of them is enough.
-func (s schedule) onDay(day time.Time) bool {
-	const star = 1 << 63
-	month, week := has(s.spec.Dom, day.Day()), has(s.spec.Dow, int(day.Weekday()))
-	if s.spec.Dom&star == 0 && s.spec.Dow&star == 0 {
-		return has(s.spec.Month, int(day.Month())) && (month || week)
-	}
-	return has(s.spec.Month, int(day.Month())) && month && week
-}
-
-func has(set uint64, n int) bool { return set&(1<<uint(n)) != 0 }
 
 // dayOf is the calendar day of a local time as midnight in UTC, where days have
 // 24 hours.

@@ -9,7 +9,7 @@ import (
 func BlockPlays(c *config.Config, o SimulateOptions) []Play {
 	var all []Play
 	for _, b := range c.Domains {
-		w := Want{Address: b.Address(), Configuration: c.Name, Block: b.Address(), Domain: b.Name, Policy: b.Policy, TimeZone: c.TimeZone.String()}
+		w := Want{Address: b.Address(), Configuration: c.Name, Block: b.Address(), Domain: b.Name, Policy: b.Policy, TimeZone: c.TimeZone.String(), place: c.TimeZone}
 		for _, s := range c.Stores {
 			if s.Address() == b.Policy.Store {
 				w.Store = s

@@ -138,7 +138,7 @@ func (m *stage) backup(b Backup, now time.Time) {
 			HashKey: fmt.Sprintf("%064x", m.made), Owner: store.Owner{Configuration: m.want.Configuration, Address: m.want.Address}}})
 	}
 	c := &f.Chains[len(f.Chains)-1]
-	p := store.Point{Sequence: b.Head + 1, Kind: b.Kind, Parent: b.Head, Attempt: fmt.Sprintf("%08x", m.made), Start: now, End: now.Add(time.Minute)}
+	p := store.Point{Sequence: c.Manifest.Next(), Kind: b.Kind, Parent: b.Head, Attempt: fmt.Sprintf("%08x", m.made), Start: now, End: now.Add(time.Minute)}
 	checkpoint := virt.Checkpoint{Created: now}
 	for _, d := range b.Disks {
 		bytes := m.o.Full

@@ -25,11 +25,14 @@ type Want struct {
 	StoreID       string        `json:"store_id"`
 	Policy        config.Policy `json:"policy"`
 	TimeZone      string        `json:"time_zone"`
-	Release       string        `json:"release,omitempty"`     // why all chains of a domain that is departed, or whose block was removed, go; then there is no host
-	Full          bool          `json:"full,omitempty"`        // -full asked for a new chain,
-	FullAfter     string        `json:"full_after,omitempty"`  // after this one, which was open; "" for a first
-	AllowPrune    bool          `json:"allow_prune,omitempty"` // -allow-prune lifted max_prune
-	NoPrune       bool          `json:"no_prune,omitempty"`    // -no-prune
+	Release       string        `json:"release,omitempty"`      // why all chains of a domain that is departed, or whose block was removed, go; then there is no host
+	ReleaseUntil  time.Time     `json:"release_until,omitzero"` // newest point then: where there is a newer one the domain is back, and nothing goes
+	Full          bool          `json:"full,omitempty"`         // -full asked for a new chain,
+	FullAfter     string        `json:"full_after,omitempty"`   // after this one, which was open; "" for a first
+	AllowPrune    bool          `json:"allow_prune,omitempty"`  // -allow-prune lifted max_prune
+	NoPrune       bool          `json:"no_prune,omitempty"`     // -no-prune
+
+	place *time.Location // of TimeZone, so that it is not read from disk each time
 }
 
 // Digest binds a saved plan to the configuration it was made from: 64 hex
@@ -54,8 +57,17 @@ func (w Want) asksFull(f *store.Domain) bool {
 	return w.Full && open.Name == w.FullAfter
 }
 
+// location is the time zone of the policy: that of the configuration itself, or
+// where w was decoded the one of its name.
+func (w Want) location() (*time.Location, error) {
+	if w.place != nil && w.place.String() == w.TimeZone {
+		return w.place, nil
+	}
+	return time.LoadLocation(w.TimeZone)
+}
+
 func (w Want) zone() *time.Location {
-	zone, err := time.LoadLocation(w.TimeZone)
+	zone, err := w.location()
 	if err != nil {
 		return time.UTC
 	}
