@@ -139,7 +139,8 @@ type Point struct {
 	QuiesceWhy string      `json:"quiesce_why,omitempty"`
 	Reason     string      `json:"reason,omitempty"` // why the plan made it
 	Disks      []PointDisk `json:"disks"`
-	Files      []File      `json:"files,omitempty"`             // domain XML, checkpoint XML
+	Files      []File      `json:"files,omitempty"`             // domain XML, checkpoint XML, NVRAM, kernel
+	Notes      []string    `json:"notes,omitempty"`             // what could not be stored beside the disks, each a sentence
 	Merged     int         `json:"merged,omitempty"`            // older points that it has taken in
 	Protected  *Protection `json:"protected,omitempty"`         // nothing deletes or merges the point away
 	Created    time.Time   `json:"checkpoint_created,omitzero"` // creationTime of an adopted Checkpoint, whose name does not prove whose it is

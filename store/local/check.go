@@ -88,6 +88,11 @@ func (c *checker) folder(folder string) error {
 		}
 	}
 	c.numbers(d)
+	if !d.Locked { // else an import is at work
+		if err := c.unlisted(folder); err != nil {
+			return err
+		}
+	}
 	var unread error
 	for _, chain := range d.Chains {
 		err := c.chain(folder, chain.Name)
@@ -100,6 +105,30 @@ func (c *checker) folder(folder string) error {
 		unread = errors.Join(unread, err)
 	}
 	return unread
+}
+
+// unlisted reports what lies in the folders of chains that no manifest lists, and
+// that nothing of vbk's will ever remove.
+func (c *checker) unlisted(folder string) error {
+	chains, err := c.s.chainNames(folder)
+	if err != nil {
+		return err
+	}
+	for _, name := range chains {
+		v, err := c.s.view(folder, name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && v.listed() {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for file := range v.entries {
+			if !v.isLeftover(file) {
+				c.note(name, file, "no manifest lists this chain, and vbk did not write the file: if an import was cut off, import the folder again")
+			}
+		}
+	}
+	return nil
 }
 
 // mode wants files to be 0600 and folders 0700.

@@ -12,6 +12,7 @@ import (
 
 	"vbk/store"
 	"vbk/store/local"
+	"vbk/store/storetest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -65,6 +66,25 @@ func TestCheckFindsSwap(t *testing.T) {
 		if !strings.Contains(blamed, want) {
 			t.Errorf("%q is not in %s", want, blamed)
 		}
+	}
+}
+
+// TestCheckFindsCutOffImport: files without a manifest, which nothing removes, are
+// told, unless they are just being taken in.
+func TestCheckFindsCutOffImport(t *testing.T) {
+	from, to, w := storetest.NewDisk(), storetest.NewDisk(), newWorld(1)
+	put(t, from, "vda.copy.data", strings.Repeat("x", 512))
+	s := w.init(t, to)
+	f := lock(t, s)
+	m := adopted(w, s, 512)
+	if _, err := f.Adopt(m.Chain, from, "vda.copy.data", "vda.copy.data"); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, s)
+	unlock(t, f)
+	findings, err := s.Check(ctx, folder, false)
+	if err != nil || len(findings) != 1 || findings[0].File != "vda.copy.data" || findings[0].From != store.NoPoint {
+		t.Errorf("found %+v, %v", findings, err)
 	}
 }
 

@@ -71,6 +71,13 @@ func (w *world) next(f *local.Folder, m store.Manifest, targets ...string) (stor
 		p.Kind, p.Parent = store.Increment, m.Points[n-1].Sequence
 		p.Sequence = p.Parent + 1
 	}
+	if len(m.Points) == 0 { // as the executor does before anything of the chain is there
+		begun := rec(1)
+		begun.Chain = m.Chain
+		if err := f.Record(begun); err != nil {
+			return m, err
+		}
+	}
 	if len(targets) == 0 {
 		targets = []string{"vda"}
 	}

@@ -30,6 +30,12 @@ func (r record) pending() *store.Attempt {
 	return r.Attempt
 }
 
+// began says whether the run that holds the lock, or the dead one before it, has
+// worked on a chain.
+func (r record) began(chain string) bool {
+	return r.Attempt != nil && r.Attempt.Chain == chain || r.Interrupted != nil && r.Interrupted.Chain == chain
+}
+
 func (r record) encode() ([]byte, error) {
 	body, err := json.Marshal(r)
 	if err != nil {

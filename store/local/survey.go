@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -73,6 +74,9 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 		if err != nil {
 			return d, fmt.Errorf("survey %s: %w", path.Join(folder, name), err)
 		}
+		if err := s.explain(folder, v); err != nil {
+			return d, fmt.Errorf("survey %s: %w", folder, err)
+		}
 		for _, l := range v.leftovers() {
 			d.Leftovers = append(d.Leftovers, path.Join(name, l))
 		}
@@ -110,6 +114,35 @@ func (s *Store) chainNames(folder string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// explain makes a chain stuck that has files and no manifest, unless the lock's
+// record says that a run began it: its manifests may have been lost, and then
+// the files are all there is.
+func (s *Store) explain(folder string, v *view) (err error) {
+	if len(v.numbers) > 0 || !slices.ContainsFunc(slices.Collect(maps.Keys(v.entries)), isPointFile) {
+		return nil
+	}
+	h, err := s.fsys.Open(path.Join(folder, lockName))
+	if err == nil {
+		defer func() { err = errors.Join(err, h.Close()) }()
+		var last record
+		if last, err = readLog(h); err == nil && last.began(path.Base(v.dir)) {
+			return nil
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	const detail = "there is no manifest, and no interrupted run is known to have left the files"
+	v.stuck, v.manifest.Closed = true, detail
+	v.problems = append(v.problems, store.Problem{File: store.ManifestName(1), Detail: detail})
+	return nil
+}
+
+func isPointFile(name string) bool {
+	_, _, ours := store.ParseFileName(name)
+	return ours
 }
 
 // lockState reads the record in a folder's lock file and tries whether a

@@ -205,7 +205,6 @@ func TestLeftovers(t *testing.T) {
 	w, fsys, s, m := damaged(t)
 	for _, name := range []string{
 		m.Chain + "/vda.inc.4.00000001.v3", m.Chain + "/2.00000001.domain.xml", m.Chain + "/chain.000005.json.tmp",
-		"20270101T000000Z-0000/vda.base.0.00000001.v3",
 		m.Chain + "/notes.txt", m.Chain + "/.nfs0001", "README", "20270101T000000Z-0001/vda.base.0.00000001.v3~",
 	} {
 		if err := fsys.Mkdir(path.Join(folder, path.Dir(name))); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -215,7 +214,6 @@ func TestLeftovers(t *testing.T) {
 	}
 	want := []string{
 		m.Chain + "/2.00000001.domain.xml", m.Chain + "/chain.000005.json.tmp", m.Chain + "/vda.inc.4.00000001.v3",
-		"20270101T000000Z-0000", "20270101T000000Z-0000/vda.base.0.00000001.v3",
 	}
 	slices.Sort(want)
 	d := domain(t, s)
@@ -253,7 +251,7 @@ func TestLeftovers(t *testing.T) {
 		foreign = append(foreign, f.File)
 	}
 	slices.Sort(foreign)
-	if diff := cmp.Diff([]string{".nfs0001", "README", "notes.txt"}, foreign); diff != "" {
+	if diff := cmp.Diff([]string{".nfs0001", "README", "notes.txt", "vda.base.0.00000001.v3~"}, foreign); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -345,5 +343,23 @@ func TestSurveyUnreadableFolder(t *testing.T) {
 	cancel()
 	if _, err := s.Domains(cancelled); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// The only manifest of a chain can be lost. Then its files are all there is, and
+// are no leftovers of an interrupted run.
+func TestSurveyLostOnlyManifest(t *testing.T) {
+	w, fsys := newWorld(1), storetest.NewDisk()
+	s := w.init(t, fsys)
+	m := w.chainOf(t, s, 1)
+	remove(t, fsys, path.Join(folder, m.Chain, store.ManifestName(1)))
+	d := domain(t, s)
+	if len(d.Leftovers) > 0 || len(d.Chains) != 1 || d.Chains[0].Sound(0) {
+		t.Fatalf("found %+v", d)
+	}
+	f := lock(t, s)
+	defer unlock(t, f)
+	if d, err := f.Look(ctx); err != nil || len(d.Leftovers) > 0 {
+		t.Errorf("under the lock: %+v %v", d, err)
 	}
 }

@@ -297,7 +297,8 @@ func TestDieInAMerge(t *testing.T) {
 				t.Run(fmt.Sprintf("%v %d %s", reflink, effects+1, how), func(t *testing.T) {
 					after := disk.Crash(fate)
 					exact(t, after)
-					for range 2 {
+					runs := map[bool]int{true: 2, false: 1}[how == "half, mixed"] // the second changes nothing
+					for range runs {
 						if err := w.run(after); err != nil {
 							t.Fatal(err)
 						}
