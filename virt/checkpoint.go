@@ -3,7 +3,10 @@ package virt
 import (
 	"encoding/xml"
 	"fmt"
+	"strconv"
 	"time"
+
+	"libvirt.org/go/libvirtxml"
 )
 
 // checkpointXML is the part of a <domaincheckpoint> that vbk reads. libvirtxml
@@ -54,4 +57,27 @@ func ParseCheckpoint(doc string, sized bool) (Checkpoint, error) {
 		c.Disks = append(c.Disks, d)
 	}
 	return c, nil
+}
+
+// NewCheckpointXML is libvirt's record of a checkpoint that is made by other
+// means than a backup job, for a domain that is shut off: tracked disks have a
+// bitmap of its name in their image, others none.
+func NewCheckpointXML(name, domainXML string, created time.Time, tracked, others []string) (string, error) {
+	if !checkpointName.MatchString(name) {
+		return "", fmt.Errorf("checkpoint XML: %q is no name", name)
+	}
+	x := libvirtxml.DomainCheckpoint{
+		Name: name, CreationTime: strconv.FormatInt(created.Unix(), 10),
+		Disks: &libvirtxml.DomainCheckpointDisks{}, Domain: &libvirtxml.Domain{},
+	}
+	for _, target := range tracked {
+		x.Disks.Disks = append(x.Disks.Disks, libvirtxml.DomainCheckpointDisk{Name: target, Checkpoint: "bitmap", Bitmap: name})
+	}
+	for _, target := range others {
+		x.Disks.Disks = append(x.Disks.Disks, libvirtxml.DomainCheckpointDisk{Name: target, Checkpoint: "no"})
+	}
+	if err := x.Domain.Unmarshal(domainXML); err != nil {
+		return "", fmt.Errorf("checkpoint XML: domain: %w", err)
+	}
+	return x.Marshal()
 }

@@ -1,7 +1,8 @@
 // Package virt is the vocabulary of a hypervisor: domains, their disks,
 // checkpoints with the health of their bitmaps, and active jobs, as plain
-// values. It also turns libvirt's XML into these values and back, which is
-// pure work: no connection is opened here.
+// values. It also turns libvirt's XML into these values and back, and reads the
+// header and the bitmaps of a qcow2 file (qcow2.go), which is pure work: no
+// connection and no file is opened here.
 //
 // Package virt/libvirt looks at and acts on a real libvirt; package
 // virt/virttest is an in-memory twin. Both pass the one contract suite in

@@ -56,8 +56,10 @@ func parseDisk(x libvirtxml.DomainDisk) Disk {
 	if x.Driver != nil {
 		d.Format = x.Driver.Type
 	}
+	d.Encrypted = x.Encryption != nil
 	if x.Source != nil {
 		d.Type, d.Source = parseSource(x.Source)
+		d.Encrypted = d.Encrypted || x.Source.Encryption != nil
 	}
 	return d
 }

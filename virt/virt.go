@@ -44,6 +44,8 @@ type Disk struct {
 	Size      int64  `json:"size"`                // virtual size, bytes; 0 if it cannot be told
 	Allocated int64  `json:"allocated,omitempty"` // bytes the image occupies on its host, 0 if unknown
 	ReadOnly  bool   `json:"read_only,omitempty"`
+	DataFile  bool   `json:"data_file,omitempty"` // the guest's data is in an external data file of the qcow2 image
+	Encrypted bool   `json:"encrypted,omitempty"` // by QEMU (LUKS)
 	Shared    bool   `json:"shared,omitempty"`
 }
 
@@ -78,7 +80,7 @@ type Health string
 
 // Sound: QEMU records every write into it. Broken: libvirt knows the
 // checkpoint but QEMU has no such bitmap, or it is inconsistent. Unseen: the
-// domain does not run, so libvirt cannot tell.
+// domain does not run, and its image cannot be read.
 const (
 	Sound  Health = "sound"
 	Broken Health = "broken"

@@ -102,16 +102,13 @@ func namedBroken(c virt.Checkpoint, refused error) (string, bool) {
 
 // without returns the document with one disk taken out of the checkpoint.
 func without(doc, target string) (string, error) {
-	var x libvirtxml.DomainCheckpoint
-	if err := x.Unmarshal(doc); err != nil {
-		return "", fmt.Errorf("parse checkpoint XML: %w", err)
-	}
-	for i, disk := range x.Disks.Disks {
-		if disk.Name == target {
-			x.Disks.Disks[i] = libvirtxml.DomainCheckpointDisk{Name: target, Checkpoint: "no"}
+	return edited(doc, func(x *libvirtxml.DomainCheckpoint) {
+		for i, disk := range x.Disks.Disks {
+			if disk.Name == target {
+				x.Disks.Disks[i] = libvirtxml.DomainCheckpointDisk{Name: target, Checkpoint: "no"}
+			}
 		}
-	}
-	return x.Marshal()
+	})
 }
 
 func drop(disks []virt.CheckpointDisk, target string) []virt.CheckpointDisk {

@@ -19,6 +19,9 @@
 // that stands for the call that still waits. A domain that libvirt refuses to
 // describe is returned with the reason. Neither hides the others.
 //
+// Of a domain that is shut off libvirt tells nothing of bitmaps: they are read from
+// its image files, which are taken to be on this machine.
+//
 // Connections are read-only or not; a read-only one is enough for a survey. The
 // URI is libvirt's. qemu:///embed?root=DIR runs libvirt's QEMU driver in this
 // process, with all its files below DIR: QEMU outlives the process, and the

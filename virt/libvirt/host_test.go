@@ -69,6 +69,10 @@ func (w *world) Clear(t *testing.T, uuid, target string, off, n int64) {
 func (w *world) Start(t *testing.T, uuid string) { t.Helper(); w.root.Start(t, uuid) }
 func (w *world) Stop(t *testing.T, uuid string)  { t.Helper(); w.root.Stop(t, uuid) }
 func (w *world) Die(t *testing.T, uuid string)   { t.Helper(); w.root.Kill(t, uuid) }
+func (w *world) DefineAgain(t *testing.T, uuid string) {
+	t.Helper()
+	w.root.DefineAgain(t, uuid)
+}
 
 // Folder is one that QEMU may write to, whoever it runs as.
 func (w *world) Folder(t *testing.T) string {

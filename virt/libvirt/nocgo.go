@@ -26,6 +26,11 @@ func (h *Host) Close() error { return nil }
 // UUID fails.
 func (h *Host) UUID(context.Context) (string, error) { return "", errNoCgo }
 
+// Versions fails.
+func (h *Host) Versions(context.Context) (library, hypervisor uint32, err error) {
+	return 0, 0, errNoCgo
+}
+
 // Domains fails.
 func (h *Host) Domains(context.Context) ([]virt.Domain, error) { return nil, errNoCgo }
 
@@ -55,3 +60,9 @@ func (h *Host) Freeze(context.Context, string, []string) error { return errNoCgo
 
 // Thaw fails.
 func (h *Host) Thaw(context.Context, string) error { return errNoCgo }
+
+// ForgetCheckpoint fails.
+func (h *Host) ForgetCheckpoint(context.Context, string, string) error { return errNoCgo }
+
+// RedefineCheckpoint fails.
+func (h *Host) RedefineCheckpoint(context.Context, string, string) error { return errNoCgo }

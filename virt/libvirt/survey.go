@@ -38,6 +38,7 @@ func survey(d *libvirt.Domain) (virt.Domain, error) {
 	if err != nil {
 		return virt.Domain{}, err
 	}
+	readImages(&v)
 	if v.State.Active() {
 		v.Job, err = activeJob(d, v.Disks)
 	}

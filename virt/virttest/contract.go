@@ -22,6 +22,8 @@ type Hypervisor interface {
 	EndBackup(ctx context.Context, uuid, socket string) error
 	AbortZombie(ctx context.Context, uuid string, targets []string) error
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
+	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
+	ForgetCheckpoint(ctx context.Context, uuid, name string) error
 	Close() error
 }
 
@@ -38,6 +40,9 @@ type World interface {
 	Start(t *testing.T, uuid string)
 	Stop(t *testing.T, uuid string)
 	Die(t *testing.T, uuid string)
+	// DefineAgain undefines a machine that is shut off and defines it again, so
+	// that libvirt forgets its checkpoints.
+	DefineAgain(t *testing.T, uuid string)
 	// Folder is a fresh folder for a socket and scratch files.
 	Folder(t *testing.T) string
 	// Read gives the content of an export, and its dirty grains: a byte each, 1
@@ -56,6 +61,7 @@ func Contract(t *testing.T, newWorld func(t *testing.T) World) {
 		"checkpoints":            testCheckpoints,
 		"broken by a kill":       testBroken,
 		"partly broken":          testPartlyBroken,
+		"redefined":              testRedefined,
 		"another job":            testBusy,
 		"unknown names":          testUnknown,
 		"domain shut off":        testShutOff,

@@ -12,5 +12,9 @@
 // domain, and the hooks Before and After make a call fail without or with its
 // effect.
 //
+// While a domain is shut off, AddBitmap, RemoveBitmap, Still and Serve are what
+// QEMU's programs do to its image files; Sneak and Forget are what bitmaps and
+// libvirt do not see.
+//
 // [Contract] is the suite that the twin and a real libvirt both pass.
 package virttest

@@ -35,7 +35,10 @@ type domain struct {
 	def         virt.Domain // without checkpoints and job
 	disks       map[string]*disk
 	checkpoints []*checkpoint
+	forgotten   []*checkpoint // unknown to libvirt, their bitmaps record on
+	changes     int           // of content, state or bitmaps
 	job         *job
+	served      []*job // exports of images, by QEMU's programs
 	foreign     *virt.Job
 	zombie      []string // targets with a block job that belongs to no job
 	agent       agent
@@ -243,7 +246,6 @@ func (c *checkpoint) survey(d *domain) virt.Checkpoint {
 		}
 		record := virt.CheckpointDisk{Target: x.Target, Bitmap: c.name, Health: virt.Unseen}
 		switch {
-		case !d.def.State.Active():
 		case b.broken:
 			record.Health = virt.Broken
 		default:

@@ -50,6 +50,16 @@ func (w *world) Folder(*testing.T) string {
 	return filepath.Join("/run", fmt.Sprint(w.made))
 }
 
+func (w *world) DefineAgain(t *testing.T, uuid string) {
+	d, err := w.Domain(t.Context(), uuid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range d.Checkpoints {
+		w.Forget(uuid, c.Name)
+	}
+}
+
 func (w *world) Read(t *testing.T, socket, export, bitmap string) (content, dirty []byte) {
 	t.Helper()
 	e, err := w.Open(socket, export, bitmap)

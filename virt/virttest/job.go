@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"vbk/virt"
@@ -109,22 +110,33 @@ func (h *Host) Open(socket, export, bitmap string) (*Export, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, d := range h.domains {
-		if d.job == nil || d.job.socket != socket {
+		j := d.serving(socket)
+		if j == nil {
 			continue
 		}
-		s := d.job.exports[export]
+		s := j.exports[export]
 		if s == nil {
 			return nil, fmt.Errorf("open %s: no export %q", socket, export)
 		}
 		if bitmap == "" {
-			return &Export{host: h, job: d.job, image: s}, nil
+			return &Export{host: h, job: j, image: s}, nil
 		}
 		if s.name != bitmap {
 			return nil, fmt.Errorf("open %s: export %q has no bitmap %q", socket, export, bitmap)
 		}
-		return &Export{host: h, job: d.job, image: s, bitmap: s.bitmap}, nil
+		return &Export{host: h, job: j, image: s, bitmap: s.bitmap}, nil
 	}
 	return nil, fmt.Errorf("open %s: connection refused", socket)
+}
+
+// serving is what answers at a socket, nil if nothing does.
+func (d *domain) serving(socket string) *job {
+	for _, j := range append(slices.Clone(d.served), d.job) {
+		if j != nil && j.socket == socket {
+			return j
+		}
+	}
+	return nil
 }
 
 // Close ends the connection, not the job.

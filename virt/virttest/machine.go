@@ -95,7 +95,8 @@ func (h *Host) Zero(uuid, target string, off, n int64) {
 // touch marks a range dirty in every sound bitmap and returns its bytes.
 func (d *domain) touch(target string, off, n int64) []byte {
 	content := d.disk(target).content[off : off+n]
-	for _, c := range d.checkpoints {
+	d.changes++
+	for _, c := range d.all() {
 		b := c.bitmaps[target]
 		if b == nil || b.broken || n == 0 {
 			continue
@@ -105,6 +106,12 @@ func (d *domain) touch(target string, off, n int64) []byte {
 		}
 	}
 	return content
+}
+
+// Sneak stores data behind the back of every bitmap, as storage does that is
+// rolled back below QEMU.
+func (h *Host) Sneak(uuid, target string, off int64, data []byte) {
+	h.change(uuid, func(d *domain) { copy(d.disk(target).content[off:], data) })
 }
 
 // Content returns a copy of a disk as it is now.
@@ -122,6 +129,7 @@ func (h *Host) SetState(uuid string, state virt.State) {
 
 func (d *domain) setState(state virt.State) {
 	d.def.State = state
+	d.changes++
 	if !state.Active() {
 		d.endJob()
 		d.zombie = nil
@@ -132,7 +140,7 @@ func (d *domain) setState(state virt.State) {
 func (h *Host) Kill(uuid string) {
 	h.change(uuid, func(d *domain) {
 		d.setState(virt.ShutOff)
-		for _, c := range d.checkpoints {
+		for _, c := range d.all() {
 			for _, b := range c.bitmaps {
 				b.broken = true
 			}
@@ -174,7 +182,7 @@ func (h *Host) Resize(uuid, target string, size int64) {
 		content := make([]byte, size)
 		copy(content, disk.content)
 		disk.content = content
-		for _, c := range d.checkpoints {
+		for _, c := range d.all() {
 			if b := c.bitmaps[target]; b != nil {
 				for g := range b.dirty {
 					if g*Grain >= size {
@@ -199,7 +207,7 @@ func (h *Host) RemoveDisk(uuid, target string) {
 	h.change(uuid, func(d *domain) {
 		delete(d.disks, target)
 		d.def.Disks = slices.DeleteFunc(d.def.Disks, func(x virt.Disk) bool { return x.Target == target })
-		for _, c := range d.checkpoints {
+		for _, c := range d.all() {
 			delete(c.bitmaps, target)
 		}
 	})

@@ -196,6 +196,43 @@ func testPartlyBroken(t *testing.T, s *scene) {
 	}
 }
 
+// libvirt forgets a checkpoint, its bitmap records on, and it is told again.
+func testRedefined(t *testing.T, s *scene) {
+	s.make(t, map[string]int64{"vda": mib, "vdb": mib})
+	s.run(t, "c1", map[string]string{"vda": ""})
+	s.run(t, "c2", map[string]string{"vda": "", "vdb": ""})
+	doc, err := s.CheckpointXML(s.ctx, s.uuid, "c2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fill(t, s.uuid, "vda", 0, 1, 1)
+	s.Stop(t, s.uuid)
+	s.DefineAgain(t, s.uuid)
+	s.Start(t, s.uuid)
+	wantNames(t, s.names(t))
+	s.Fill(t, s.uuid, "vdb", 128<<10, 1, 1)
+	for range 2 { // once more is no error
+		if err := s.RedefineCheckpoint(s.ctx, s.uuid, doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := s.survey(t).Checkpoints; len(c) != 1 || c[0].Name != "c2" || c[0].Parent != "" {
+		t.Fatalf("checkpoints are %+v", c)
+	}
+	b := s.begin(t, "c3", map[string]string{"vda": "c2", "vdb": "c2"})
+	for target, grain := range map[string]int{"vda": 0, "vdb": 2} {
+		_, dirty := s.Read(t, b.Socket, target, "changes-"+target)
+		wantDirty(t, dirty, grain)
+	}
+	s.end(t, b)
+	s.delete(t, "c2")
+	s.Die(t, s.uuid)
+	s.DefineAgain(t, s.uuid)
+	s.Start(t, s.uuid)
+	wantError(t, s.RedefineCheckpoint(s.ctx, s.uuid, doc), virt.ErrBrokenCheckpoint)
+	wantNames(t, s.names(t))
+}
+
 func testBusy(t *testing.T, s *scene) {
 	s.make(t, map[string]int64{"vda": mib})
 	foreign := s.begin(t, "other", map[string]string{"vda": ""})
@@ -252,7 +289,7 @@ func testShutOff(t *testing.T, s *scene) {
 	if d.State != virt.ShutOff || d.Disks[0].Size != mib || d.Job != nil {
 		t.Fatalf("survey found %+v", d)
 	}
-	if h, dirty := s.health(t, "c1", "vda"); h != virt.Unseen || dirty != 0 {
+	if h, dirty := s.health(t, "c1", "vda"); h != virt.Sound || dirty != 64<<10 {
 		t.Fatalf("checkpoint is %s with %d bytes", h, dirty)
 	}
 	err := s.BeginBackup(s.ctx, s.uuid, s.backup(t, "c2", map[string]string{"vda": ""}))
@@ -266,6 +303,22 @@ func testShutOff(t *testing.T, s *scene) {
 	if h, dirty := s.health(t, "c1", "vda"); h != virt.Sound || dirty != 64<<10 {
 		t.Fatalf("checkpoint is %s with %d bytes after a stop in good order", h, dirty)
 	}
+	s.run(t, "c2", map[string]string{"vda": ""})
+	wantError(t, s.ForgetCheckpoint(s.ctx, s.uuid, "c2"), virt.ErrUnsupported)
+	s.Stop(t, s.uuid)
+	s.Start(t, s.uuid)
+	s.Die(t, s.uuid)
+	for _, name := range []string{"c1", "c2"} {
+		if h, _ := s.health(t, name, "vda"); h != virt.Broken {
+			t.Fatalf("checkpoint %s is %s after QEMU was killed", name, h)
+		}
+	}
+	for range 2 {
+		if err := s.ForgetCheckpoint(s.ctx, s.uuid, "c1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantNames(t, s.names(t), "c2")
 }
 
 func testStopped(t *testing.T, s *scene) {

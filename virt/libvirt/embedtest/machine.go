@@ -3,6 +3,7 @@ package embedtest
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -101,7 +102,7 @@ func (r *Root) Define(t testing.TB, m Machine) string {
 	if err := r.driver.define(doc.String()); err != nil {
 		t.Fatalf("define %s: %v", m.Name, err)
 	}
-	r.machines[uuid] = m
+	r.machines[uuid], r.documents[uuid] = m, doc.String()
 	t.Cleanup(func() { r.remove(t, uuid) })
 	r.Start(t, uuid)
 	if m.Linux != nil {
@@ -139,6 +140,15 @@ func (r *Root) remove(t testing.TB, uuid string) {
 	}
 	if err := r.driver.undefine(uuid); err != nil {
 		t.Errorf("undefine %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// DefineAgain undefines a machine that is shut off and defines it again: libvirt
+// forgets its checkpoints, whose bitmaps stay in the images.
+func (r *Root) DefineAgain(t testing.TB, uuid string) {
+	t.Helper()
+	if err := errors.Join(r.driver.undefine(uuid), r.driver.define(r.documents[uuid])); err != nil {
+		t.Fatalf("define %s again: %v", r.machines[uuid].Name, err)
 	}
 }
 

@@ -15,6 +15,8 @@ type Root struct {
 	work     string // of the test
 	driver   driver
 	machines map[string]Machine // by UUID
+
+	documents map[string]string // their definitions
 }
 
 // driver is what needs libvirt to change a machine.
@@ -105,7 +107,7 @@ func Detached(t testing.TB) *Root {
 
 func newRoot(t testing.TB, dir string, open func(string) (driver, error)) *Root {
 	t.Helper()
-	r := &Root{dir: dir, machines: map[string]Machine{}}
+	r := &Root{dir: dir, machines: map[string]Machine{}, documents: map[string]string{}}
 	var err error
 	if r.driver, err = open(r.URI()); err != nil {
 		need(t, fmt.Sprintf("libvirt's embedded QEMU driver: %v (is the account there that libvirt runs QEMU as?)", err))

@@ -1,0 +1,118 @@
+//go:build cgo
+
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+
+	"vbk/virt"
+)
+
+// Known returns the domains that have this name or this UUID, as libvirt's
+// definition describes them; none is no error.
+func (h *Host) Known(ctx context.Context, name, uuid string) ([]virt.Domain, error) {
+	found, err := call(ctx, func() (found []virt.Domain, err error) {
+		for _, lookup := range []func() (*libvirt.Domain, error){
+			func() (*libvirt.Domain, error) { return h.conn.LookupDomainByName(name) },
+			func() (*libvirt.Domain, error) { return h.conn.LookupDomainByUUIDString(uuid) },
+		} {
+			d, err := lookup()
+			if isCode(err, libvirt.ERR_NO_DOMAIN) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			v, err := definition(d)
+			_ = d.Free()
+			if err != nil {
+				return nil, err
+			}
+			if len(found) == 0 || found[0].UUID != v.UUID {
+				found = append(found, v)
+			}
+		}
+		return found, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up domain %s: %w", name, plain(err))
+	}
+	return found, nil
+}
+
+// DefineXML defines a domain (virDomainDefineXML); one that has the same name and
+// UUID is replaced.
+func (h *Host) DefineXML(ctx context.Context, doc string) error {
+	_, err := call(ctx, func() (struct{}, error) {
+		d, err := h.conn.DomainDefineXML(doc)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, d.Free()
+	})
+	if err != nil {
+		return fmt.Errorf("define domain: %w", plain(err))
+	}
+	return nil
+}
+
+// StartDomain starts a domain that is defined (virDomainCreate).
+func (h *Host) StartDomain(ctx context.Context, uuid string) error {
+	_, err := withDomain(ctx, h, "start domain", uuid, func(d *libvirt.Domain) (struct{}, error) { return struct{}{}, d.Create() })
+	return err
+}
+
+// StartTransient starts a domain that is never defined, and that libvirt destroys
+// if the connection ends without Destroy (VIR_DOMAIN_START_AUTODESTROY, which the
+// embedded driver does not have).
+func (h *Host) StartTransient(ctx context.Context, doc string) error {
+	_, err := call(ctx, func() (struct{}, error) {
+		uri, err := h.conn.GetURI()
+		if err != nil {
+			return struct{}{}, err
+		}
+		flags := libvirt.DOMAIN_START_AUTODESTROY
+		if strings.Contains(uri, "/embed") {
+			flags = libvirt.DOMAIN_NONE
+		}
+		d, err := h.conn.DomainCreateXML(doc, flags)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, d.Free()
+	})
+	if err != nil {
+		return fmt.Errorf("start transient domain: %w", plain(err))
+	}
+	return nil
+}
+
+// Destroy ends a domain at once (virDomainDestroy). It is no error if none runs.
+func (h *Host) Destroy(ctx context.Context, uuid string) error {
+	_, err := withDomain(ctx, h, "destroy domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+		err := d.Destroy()
+		if isCode(err, libvirt.ERR_OPERATION_INVALID) {
+			err = nil // it has ended by itself
+		}
+		return struct{}{}, err
+	})
+	if errors.Is(err, virt.ErrNoDomain) {
+		return nil
+	}
+	return err
+}
+
+// QEMUUser is the user and group that QEMU runs as, by the baselabel of libvirt's DAC
+// driver.
+func (h *Host) QEMUUser(ctx context.Context) (uid, gid int, err error) {
+	doc, err := call(ctx, h.conn.GetCapabilities)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read QEMU's user: %w", plain(err))
+	}
+	return virt.ParseQEMUUser(doc)
+}

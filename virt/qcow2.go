@@ -1,0 +1,187 @@
+package virt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+)
+
+// Qcow2 is what the header of a qcow2 file tells, with its bitmaps. See QEMU's
+// docs/interop/qcow2.txt.
+type Qcow2 struct {
+	Version   int
+	Size      int64 // virtual, bytes
+	DataFile  bool  // the guest's data is in another file, which others can write
+	Encrypted bool
+	Bitmaps   []Qcow2Bitmap
+}
+
+// Qcow2Bitmap is a bitmap in a file that no QEMU has open. Broken: it was in use
+// when a QEMU ended without saving it, or it records nothing.
+type Qcow2Bitmap struct {
+	Name   string
+	Health Health // Sound or Broken
+	Dirty  int64  // bytes, where it is Sound
+}
+
+// Bitmap returns the bitmap of this name; one that is not there is Broken.
+func (i Qcow2) Bitmap(name string) (b Qcow2Bitmap, there bool) {
+	for _, b := range i.Bitmaps {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return Qcow2Bitmap{Name: name, Health: Broken}, false
+}
+
+// ErrNotQcow2: the file is no qcow2 image.
+var ErrNotQcow2 = errors.New("not a qcow2 image")
+
+// Limits of QEMU.
+const (
+	maxDirectory = 65535 * 1088 // bytes
+	maxTable     = 1 << 27      // bytes of a bitmap's clusters
+)
+
+// ReadQcow2 reads the header and the bitmaps of a qcow2 file.
+func ReadQcow2(r io.ReaderAt) (Qcow2, error) {
+	i, err := readHeader(r)
+	if err != nil && !errors.Is(err, ErrNotQcow2) {
+		err = fmt.Errorf("read qcow2 image: %w", err)
+	}
+	return i, err
+}
+
+func readHeader(r io.ReaderAt) (Qcow2, error) {
+	h := make([]byte, 104)
+	if _, err := r.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
+		return Qcow2{}, err
+	}
+	if string(h[:4]) != "QFI\xfb" {
+		return Qcow2{}, ErrNotQcow2
+	}
+	be := binary.BigEndian
+	clusterBits, size := be.Uint32(h[20:]), be.Uint64(h[24:])
+	i := Qcow2{Version: int(be.Uint32(h[4:])), Size: int64(size), Encrypted: be.Uint32(h[32:]) != 0}
+	if clusterBits < 9 || clusterBits > 21 || i.Size < 0 {
+		return Qcow2{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
+	}
+	if i.Version < 3 {
+		return i, nil
+	}
+	const dataFile, bitmapsAreCurrent = 1 << 2, 1 << 0
+	i.DataFile = be.Uint64(h[72:])&dataFile != 0
+	if be.Uint64(h[88:])&bitmapsAreCurrent == 0 { // somebody who knows nothing of bitmaps has written
+		return i, nil
+	}
+	extension, err := findExtension(r, int64(be.Uint32(h[100:])), 1<<clusterBits)
+	if err != nil || extension == nil {
+		return i, err
+	}
+	i.Bitmaps, err = readDirectory(r, extension, i.Size, 1<<clusterBits)
+	return i, err
+}
+
+// findExtension returns the header extension of bitmaps, nil if there is none.
+// Extensions end with the first cluster.
+func findExtension(r io.ReaderAt, at, cluster int64) ([]byte, error) {
+	const bitmaps, end = 0x23852875, 0
+	head := make([]byte, 8)
+	for at+8 <= cluster {
+		if _, err := r.ReadAt(head, at); err != nil {
+			return nil, err
+		}
+		kind, length := binary.BigEndian.Uint32(head), int64(binary.BigEndian.Uint32(head[4:]))
+		switch {
+		case kind == end:
+			return nil, nil
+		case kind == bitmaps && length == 24:
+			content := make([]byte, length)
+			_, err := r.ReadAt(content, at+8)
+			return content, err
+		}
+		at += 8 + (length+7)/8*8
+	}
+	return nil, nil
+}
+
+func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Qcow2Bitmap, error) {
+	be := binary.BigEndian
+	count, length, at := be.Uint32(extension), be.Uint64(extension[8:]), be.Uint64(extension[16:])
+	if length > maxDirectory {
+		return nil, fmt.Errorf("a bitmap directory of %d bytes", length)
+	}
+	d := make([]byte, length)
+	if _, err := r.ReadAt(d, int64(at)); err != nil {
+		return nil, err
+	}
+	var all []Qcow2Bitmap
+	for range count {
+		const fixed = 24
+		if len(d) < fixed {
+			return nil, errors.New("the bitmap directory is cut off")
+		}
+		name, extra := int(be.Uint16(d[18:])), int(be.Uint32(d[20:]))
+		whole := (fixed + extra + name + 7) / 8 * 8
+		if extra > len(d) || whole > len(d) {
+			return nil, errors.New("the bitmap directory is cut off")
+		}
+		b, err := readBitmap(r, d, size, cluster)
+		if err != nil {
+			return nil, err
+		}
+		b.Name = string(d[fixed+extra : fixed+extra+name])
+		all, d = append(all, b), d[whole:]
+	}
+	return all, nil
+}
+
+// readBitmap counts what is dirty in the bitmap of a directory entry.
+func readBitmap(r io.ReaderAt, entry []byte, size, cluster int64) (Qcow2Bitmap, error) {
+	be := binary.BigEndian
+	at, length, flags, grainBits := be.Uint64(entry), int64(be.Uint32(entry[8:])), be.Uint32(entry[12:]), entry[17]
+	const inUse, records, extraIsKnown, dirtyTracking = 1 << 0, 1 << 1, 1 << 2, 1
+	if flags&inUse != 0 || flags&records == 0 || flags&^(inUse|records|extraIsKnown) != 0 || entry[16] != dirtyTracking {
+		return Qcow2Bitmap{Health: Broken}, nil
+	}
+	if grainBits < 9 || grainBits > 31 {
+		return Qcow2Bitmap{}, fmt.Errorf("a bitmap of grains of 2^%d bytes", grainBits)
+	}
+	grains := (size + 1<<grainBits - 1) >> grainBits
+	if bytes := (grains + 7) / 8; length != (bytes+cluster-1)/cluster || length*cluster > maxTable {
+		return Qcow2Bitmap{}, fmt.Errorf("a bitmap of %d grains in %d clusters", grains, length)
+	}
+	table := make([]byte, length*8)
+	if _, err := r.ReadAt(table, int64(at)); err != nil {
+		return Qcow2Bitmap{}, err
+	}
+	var dirty int64
+	content := make([]byte, cluster)
+	for n := range length {
+		here := min(grains-n*cluster*8, cluster*8)
+		switch e := be.Uint64(table[n*8:]); e {
+		case 0: // nothing is dirty
+		case 1:
+			dirty += here
+		default:
+			if _, err := r.ReadAt(content, int64(e)); err != nil {
+				return Qcow2Bitmap{}, err
+			}
+			dirty += ones(content, here)
+		}
+	}
+	return Qcow2Bitmap{Health: Sound, Dirty: min(dirty<<grainBits, size)}, nil
+}
+
+// ones counts among the first n bits.
+func ones(p []byte, n int64) (count int64) {
+	for _, b := range p[:n/8] {
+		count += int64(bits.OnesCount8(b))
+	}
+	if n%8 != 0 {
+		count += int64(bits.OnesCount8(p[n/8] & (1<<(n%8) - 1)))
+	}
+	return count
+}

@@ -1,0 +1,134 @@
+package virt_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"vbk/virt"
+)
+
+const newUUID = "7d0c5f5e-30a4-4f7b-9d0e-0f3c1e1c9a11"
+
+func rewriting() virt.Rewriting {
+	return virt.Rewriting{Name: "web01-restored", UUID: newUUID, Disks: map[string]virt.Image{
+		"vda": {Path: "/restore/vda.qcow2", Format: "qcow2"}, "vdb": {Path: "/restore/vdb.qcow2", Format: "qcow2"},
+	}}
+}
+
+func readTestdata(t *testing.T, name string) string {
+	t.Helper()
+	doc, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(doc)
+}
+
+// TestRewrite rewrites a definition as libvirt prints it, for each way to restore.
+func TestRewrite(t *testing.T) {
+	doc := readTestdata(t, "machine.xml")
+	for name, change := range map[string]func(*virt.Rewriting){
+		"restored": func(*virt.Rewriting) {},
+		"identity": func(r *virt.Rewriting) {
+			r.Name, r.UUID = "", ""
+			r.Files = map[string]string{"nvram": "/restore/nvram"}
+		},
+		"trusted": func(r *virt.Rewriting) { r.Trust = true },
+		"drilled": func(r *virt.Rewriting) {
+			r.Isolated, r.Console = true, "/drill/console"
+			r.Disks = map[string]virt.Image{"vda": {Path: "vda", Format: "raw", Socket: "/drill/nbd"}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rewriting()
+			change(&r)
+			out, changes, err := virt.Rewrite(doc, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := virt.ParseDomain(out); err != nil {
+				t.Error(err)
+			}
+			golden(t, "machine."+name+".xml", out+"<!--\n"+strings.Join(changes, "\n")+"\n-->\n")
+		})
+	}
+}
+
+// TestRewriteHostile: whatever names something of the host is gone, or refused.
+func TestRewriteHostile(t *testing.T) {
+	doc := readTestdata(t, "hostile.xml")
+	r := rewriting()
+	out, changes, err := virt.Rewrite(doc, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Everything that the document reaches for has the word evil in it.
+	if at := strings.Index(out, "evil"); at >= 0 {
+		t.Errorf("it still has: %s", out[max(0, at-200):min(len(out), at+100)])
+	}
+	for _, path := range regexp.MustCompile(`[">](/[^"<>]+)["<]`).FindAllStringSubmatch(out, -1) {
+		if !slices.Contains([]string{"/restore/vda.qcow2", "/restore/vdb.qcow2", "/dev/urandom"}, path[1]) {
+			t.Errorf("it still names %s", path[1])
+		}
+	}
+	for _, word := range []string{"emulator", "hostdev", "filesystem", "x:commandline", "serial", "interface", "shmem", "rng", "fwcfg", "input", "disk vdc"} {
+		if !strings.Contains(strings.Join(changes, "\n"), word) {
+			t.Errorf("nobody is told of %s in\n%s", word, strings.Join(changes, "\n"))
+		}
+	}
+	r.Trust = true
+	if out, _, err := virt.Rewrite(doc, r); err != nil || strings.Count(out, "evil") < 20 || strings.Contains(out, "/evil/disk") {
+		t.Errorf("trusted: %v\n%s", err, out)
+	}
+}
+
+// TestRewriteRefuses what the machine cannot be without.
+func TestRewriteRefuses(t *testing.T) {
+	const frame = `<domain type='kvm'><name>a</name><uuid>` + newUUID + `</uuid>%</domain>`
+	for part, want := range map[string]string{
+		`<os><kernel>/etc/shadow</kernel></os>`:                                               "kernel /etc/shadow",
+		`<os><type>hvm</type></os><os><initrd>boot/initrd</initrd></os>`:                      "initrd boot/initrd",
+		`<os><loader type='rom'>/home/rom</loader></os>`:                                      "firmware /home/rom",
+		`<os><loader type='rom'>/usr/share/../../etc/shadow</loader></os>`:                    "firmware /usr/share/..",
+		`<os><loader type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader></os>`:                "firmware /usr/share/OVMF",
+		`<os><loader type='pflash' readonly='yes'>/usr/share/OVMF/OVMF_CODE.fd</loader></os>`: "",
+		`<os><nvram template='/etc/shadow'>/var/lib/x</nvram></os>`:                           "",
+		strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100):                              "levels deep",
+		`<b>&evil;</b>`: "entity",
+		`<b></c>`:       "",
+	} {
+		doc := strings.ReplaceAll(frame, "%", part)
+		_, _, err := virt.Rewrite(doc, rewriting())
+		var unsafe *virt.UnsafeError
+		switch {
+		case part == "<b></c>":
+			if err == nil {
+				t.Error("it took what is not XML")
+			}
+			continue
+		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v", part, err)
+		}
+		r := rewriting()
+		r.Trust = true
+		if _, _, err := virt.Rewrite(doc, r); errors.As(err, &unsafe) {
+			t.Errorf("%s, trusted: %v", part, err)
+		}
+	}
+	if _, _, err := virt.Rewrite(`<domain type='lxc'><name>a</name></domain>`, rewriting()); err == nil {
+		t.Error("a container was taken for a machine")
+	}
+}
+
+func TestHostFiles(t *testing.T) {
+	files, err := virt.HostFiles(`<domain><os><kernel>/k</kernel><initrd> /i </initrd><nvram type='file'><source file='/n'/></nvram></os></domain>`)
+	if want := map[string]string{"kernel": "/k", "initrd": "/i", "nvram": "/n"}; err != nil || !maps.Equal(files, want) {
+		t.Errorf("%v %v", files, err)
+	}
+}
