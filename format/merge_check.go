@@ -11,7 +11,8 @@ import (
 
 // SameMapping says where two images of v3 files, which may be merged in different
 // ways, differ: every extent of one must show the same part of the same chunk, with
-// the same generation, sum and hashes, as the other. No chunk is read.
+// the same generation, sum and hashes, as the other, and where b names the file of
+// a chunk, a has it there. No chunk is read.
 func SameMapping(a, b *Image) error {
 	if a.size != b.size {
 		return fmt.Errorf("disk has %d bytes, expected %d", b.size, a.size)
@@ -55,6 +56,7 @@ func sameChunk(a, b *Image, x, y Extent) error {
 		return fmt.Errorf("found chunk %+v, expected %+v", f, e)
 	}
 	var hashes [2][8 * MaxChunk / Grain]byte
+	var places [2]string
 	n := 8 * e.Grains()
 	for i, s := range []struct {
 		m *Image
@@ -64,14 +66,30 @@ func sameChunk(a, b *Image, x, y Extent) error {
 		if !ok {
 			return fmt.Errorf("%s is no v3 file", s.m.facts[s.x.Layer].name)
 		}
-		if err := readFull(file.r, hashes[i][:n], file.footer.hashes+8*s.m.entry(s.x).firstHash); err != nil {
+		own := s.m.entry(s.x)
+		if err := readFull(file.r, hashes[i][:n], file.footer.hashes+8*own.firstHash); err != nil {
 			return err
+		}
+		if f.Slot > 0 {
+			places[i] = file.place(own)
 		}
 	}
 	if !bytes.Equal(hashes[0][:n], hashes[1][:n]) {
 		return fmt.Errorf("the chunk at %d has other hashes than it had", e.Offset)
 	}
+	if f.Slot > 0 && places[0] != places[1] { // it was not moved, so nobody reads it back
+		return fmt.Errorf("the chunk at %d is looked for at %s, it is at %s", e.Offset, places[1], places[0])
+	}
 	return nil
+}
+
+// place says where a chunk lies: in which file, and where in it.
+func (f *File) place(e Entry) string {
+	holder := f.self().FooterHash
+	if e.Slot > 0 {
+		holder = f.slots[e.Slot-1].FooterHash
+	}
+	return fmt.Sprintf("%d of the file with footer hash %s", e.FileOffset, holder)
 }
 
 // CheckStored reads chunks of the file, on all cores, and compares the sums of

@@ -18,7 +18,7 @@ func TestHeaderWithAnEmptyPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := problems(assemble(append(head, make([]byte, Align)...), nil, nil, nil, 0))
+	_, all, err := problems(assemble(append(head, make([]byte, Align)...), nil, nil, nil, 0))
 	if err != nil || len(all) != 1 || !strings.Contains(all[0], "header has 4096 bytes, footer says 8192") {
 		t.Errorf("found %v, %v", all, err)
 	}
@@ -136,7 +136,7 @@ func TestRules(t *testing.T) {
 		{"encrypted", "encrypted", func(h *Header, _ *footer, _ []byte) { h.WrappedKeys = []string{"x"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			all, err := problems(reseal(b, c.change))
+			_, all, err := problems(reseal(b, c.change))
 			found := fmt.Sprint(err, all)
 			if c.want == "" && (err != nil || len(all) > 0) || !strings.Contains(found, c.want) {
 				t.Errorf("found %s, expected %q", found, c.want)
@@ -207,7 +207,7 @@ func TestChunkThatDecodesToSomethingElse(t *testing.T) {
 			binary.LittleEndian.PutUint64(e[48:], xxh3.Hash(frame))
 			f.stored = int64(len(frame))
 		})
-		all, err := problems(changed)
+		_, all, err := problems(changed)
 		if err != nil || len(all) != 1 || !strings.Contains(all[0], "decompress") {
 			t.Errorf("%s: found %v, %v", name, all, err)
 		}

@@ -169,6 +169,45 @@ func TestSlotRules(t *testing.T) {
 	}
 }
 
+// TestSameMapping: a merge that names a chunk wrong is found before its inputs go.
+func TestSameMapping(t *testing.T) {
+	borrower, lender := slotted(t)
+	before, err := NewImage(openSlotted(t, borrower, opener(lender)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, hashed := 0, false
+	for i, e := range before.Layers()[0].Entries() {
+		if e.Slot == 1 {
+			k = i
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(h *Header, e []byte)
+		want   string
+	}{
+		"the same":      {func(*Header, []byte) {}, ""},
+		"another place": {func(_ *Header, e []byte) { e[17] -= 0x10 }, "is looked for at"},
+		"another sum":   {func(_ *Header, e []byte) { e[48] ^= 1 }, "found chunk"},
+		"another hash":  {func(*Header, []byte) { hashed = true }, "has other hashes"},
+		"another size":  {func(h *Header, _ []byte) { h.Size -= 7 }, "disk has"},
+	} {
+		b := reseal(borrower, func(h *Header, _ *footer, pages []byte) { c.change(h, pages[pageHead+k*entrySize:][:entrySize]) })
+		f := openSlotted(t, b, opener(lender))
+		if hashed {
+			b[f.footer.hashes] ^= 1
+			hashed = false
+		}
+		after, err := Salvage(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := SameMapping(before, after); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: found %v, expected %q", name, err, c.want)
+		}
+	}
+}
+
 // TestEveryByteOfALenderIsCovered: holes are accepted where nobody names a chunk,
 // and only whole ones.
 func TestEveryByteOfALenderIsCovered(t *testing.T) {
