@@ -22,7 +22,7 @@ type attempt struct {
 	record store.Attempt
 	chain  store.Manifest // to which the point will be added
 	point  store.Point
-	known  map[string]*format.Image // the disks to be resynced, by target, as the chain has them
+	known  map[string]*format.Image // the disks to be compared, by target, as the chain has them
 	open   []io.Closer              // what they are read from
 	files  []io.Closer              // written, not yet synced
 	done   counter                  // bytes, over all disks
@@ -38,7 +38,11 @@ func (x *instance) backup(ctx context.Context, action plan.Action) (chain string
 	if err := a.prepare(ctx); err != nil {
 		return "", store.Point{}, err
 	}
-	if err := a.job(ctx); err != nil {
+	read := a.job
+	if a.plan.Offline {
+		read = a.offline
+	}
+	if err := read(ctx); err != nil {
 		return "", store.Point{}, err
 	}
 	if err := a.commit(ctx); err != nil {

@@ -15,6 +15,7 @@ type Bindings struct {
 	Hosts  map[string]Host  // by name
 	Stores map[string]Store // by address
 	Dial   func(ctx context.Context, socket, export, bitmap string) (Export, error)
+	Images Images // of domains that are shut off; nil: QEMUImages
 	Now    func() time.Time
 	Random io.Reader
 	Self   store.Attempt                                    // host, boot id and pid of this process
@@ -23,8 +24,7 @@ type Bindings struct {
 
 	// Guard starts what thaws a guest if this process ends before release is called;
 	// nil: nothing does, before the next run.
-	Guard    func(uri, uuid string) (release func() error, err error)
-	ThawTime time.Duration // how long a guest that does not thaw is asked to; 0: minutes
+	Guard func(uri, uuid string) (release func() error, err error)
 
 	Version     string
 	Parallel    int           // instances side by side in all; each host bounds its own
@@ -42,6 +42,8 @@ type Host interface {
 	Thaw(ctx context.Context, uuid string) error
 	AbortZombie(ctx context.Context, uuid string, targets []string) error
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
+	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
+	ForgetCheckpoint(ctx context.Context, uuid, name string) error
 }
 
 // Store is a place for restore points.

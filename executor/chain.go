@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"vbk/format"
 	"vbk/store"
@@ -98,6 +99,20 @@ func (p ChainPoint) XML() ([]byte, error) {
 		return nil, &DamageError{err}
 	}
 	return text, nil
+}
+
+// Extra reads another file of the point: "nvram", "kernel" or "initrd"; nil if it
+// has none.
+func (p ChainPoint) Extra(what string) ([]byte, error) {
+	name := store.ExtraFileName(p.point.Sequence, p.point.Attempt, what)
+	if !slices.ContainsFunc(p.point.Files, func(f store.File) bool { return f.Name == name }) {
+		return nil, nil
+	}
+	data, err := p.chain.ReadFile(name)
+	if err != nil {
+		return nil, &DamageError{err}
+	}
+	return data, nil
 }
 
 // DiskImage is a disk at a point: files laid over one another. Close releases

@@ -70,7 +70,7 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 		return err
 	}
 	for _, name := range c.Checkpoints {
-		if err := x.host.DeleteCheckpoint(ctx, x.want.UUID, name); err != nil {
+		if err := x.deleteCheckpoint(ctx, d, name); err != nil {
 			return fmt.Errorf("delete checkpoint %s: %w", name, err)
 		}
 	}
@@ -78,6 +78,13 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 		return err
 	}
 	return x.folder.RemoveLeftovers(ctx, c.Files)
+}
+
+func (x *instance) deleteCheckpoint(ctx context.Context, d virt.Domain, name string) error {
+	if d.State == virt.ShutOff {
+		return x.deleteOffline(ctx, d, name)
+	}
+	return x.host.DeleteCheckpoint(ctx, x.want.UUID, name)
 }
 
 // abortZombies ends the block jobs that a failed begin may leave without a
@@ -101,6 +108,9 @@ func (x *instance) abortZombies(ctx context.Context, d virt.Domain) error {
 func (x *instance) removeRunFolder(path string) error {
 	if path == "" || !strings.HasPrefix(filepath.Base(path), plan.RunFolderPrefix(x.want.StoreID)) {
 		return nil
+	}
+	if err := endServers(path); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("remove run folder: %w", err)

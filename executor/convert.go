@@ -244,8 +244,11 @@ func (x *conversion) disk(ctx context.Context, p store.Point, q *store.Point, d 
 		return file, err
 	}
 	defer func() {
-		if out != nil {
-			err = errors.Join(err, out.Close())
+		if out == nil {
+			return
+		}
+		if closed := out.Close(); err == nil { // else it says the same again
+			err = closed
 		}
 	}()
 	before, _ := r.parent.Disk(d.Target)

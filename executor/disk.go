@@ -11,18 +11,15 @@ import (
 // docs/performance.md).
 const primeFrom = 128 << 20
 
-// disk reads one disk of the job, and stores the part of it that is planned.
-func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
+// disk reads one disk at a socket, with a bitmap unless that is "", and stores the
+// part of it that is planned.
+func (a *attempt) disk(ctx context.Context, d plan.DiskBackup, socket, bitmap string) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("disk %s: %w", d.Target, err)
 		}
 	}()
-	bitmap := ""
-	if !d.Whole() {
-		bitmap = a.bitmap(d.Target)
-	}
-	export, err := a.Dial(ctx, a.socket(), d.Target, bitmap)
+	export, err := a.Dial(ctx, socket, d.Target, bitmap)
 	if err != nil {
 		return err
 	}
@@ -40,6 +37,16 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup) (err error) {
 		return a.resync(ctx, d, export)
 	case d.Base:
 		return a.stream(ctx, d, exportSource{export, holdsData}, whole)
+	}
+	if known := a.known[d.Target]; known != nil {
+		why, err := a.audit(ctx, export, known)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			a.distrust(d, why)
+			return a.resync(ctx, d, export)
+		}
 	}
 	return a.stream(ctx, d, exportSource{export, isDirty}, whole)
 }

@@ -2,6 +2,9 @@
 //
 //	Run(ctx, plan, bindings)   does what a plan says
 //	Restore(ctx, point, ...)   writes disks of a point
+//	RestoreTo(ctx, point, ...) writes a disk over what exists
+//	Machine.Define(point, ...) makes a definition, which is registered on a host
+//	Drill.Run(ctx, point, ...) boots a point, apart from everything
 //	Import(ctx, importation)   lists the points of a folder of virtnbdbackup
 //	Protect(ctx, point, ...)   keeps a point whatever the rules say
 //
@@ -31,6 +34,16 @@
 // A disk that no bitmap describes is resynced: all of it that holds data is read
 // and compared with the chain by the hashes of its grains, and what differs is
 // stored as an increment.
+//
+// What a bitmap calls clean is audited: compared with the chain where allocation,
+// or grains drawn at random, can show that it is not. A disk that fails is resynced
+// in the same job. A checkpoint that libvirt has forgotten is redefined from the
+// chain's copy of its XML before the job, if its bitmaps are sound.
+//
+// A domain that is shut off has no job: new bitmaps are added to its image files,
+// which qemu-nbd then serves without a lock. As they record from before the first
+// byte is read, images that are as they were when the last byte has been read are
+// one instant; anything else is discarded.
 //
 // The guest comes first: a job ends early when its scratch files are about to
 // fill their file system, when nothing moves any more, and when the store has no

@@ -12,7 +12,7 @@ type Event struct {
 	Address string       // of the instance
 	Action  *plan.Action // of Started, Done, Skipped and Failed; nil if it concerns the whole instance
 	Why     string       // of Skipped, and of Done where something is left to be done
-	Err     error        // of Failed
+	Err     error        // of Failed and Warned
 	Hint    string       // of Failed
 	Chain   string       // of Done, where a point was made
 	Point   *store.Point // of Done, where a point was made
@@ -33,4 +33,5 @@ const (
 	Done     EventKind = "done"
 	Skipped  EventKind = "skipped"
 	Failed   EventKind = "failed"
+	Warned   EventKind = "warned" // at any time: of a hook
 )

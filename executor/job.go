@@ -37,7 +37,11 @@ func (a *attempt) job(ctx context.Context) (err error) {
 		return err
 	}
 	for _, d := range a.plan.Disks {
-		if err := a.disk(ctx, d); err != nil {
+		bitmap := ""
+		if !d.Whole() {
+			bitmap = a.bitmap(d.Target)
+		}
+		if err := a.disk(ctx, d, a.socket(), bitmap); err != nil {
 			return err
 		}
 	}
@@ -145,7 +149,10 @@ func (a *attempt) describe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read domain XML: %w", err)
 	}
-	if err := a.save(domainFileName(a.chain, a.point, a.point.Attempt), []byte(domain)); err != nil || a.point.Checkpoint == "" {
+	if err := a.save(domainFileName(a.chain, a.point, a.point.Attempt), []byte(domain)); err != nil {
+		return err
+	}
+	if err := a.extras(domain); err != nil || a.point.Checkpoint == "" {
 		return err
 	}
 	checkpoint, err := a.host.CheckpointXML(ctx, a.want.UUID, a.point.Checkpoint)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,22 +49,29 @@ func TestPeerRestoresMachine(t *testing.T) {
 	m.peerRestores(m.settled("full inc inc"))
 }
 
-// peerRestores compares whole disks at every point of the only chain.
+// peerRestores compares whole disks at every point of the only chain, side by
+// side: virtnbdrestore sleeps a second before each disk.
 func (m *machine) peerRestores(d store.Domain) {
 	m.Helper()
 	c := d.Chains[0]
-	for _, p := range c.Manifest.Points {
-		for target, want := range m.taken[p.Checkpoint] {
-			got, err := virtnbdtest.Restore(filepath.Join(m.store().Path(), d.Folder, c.Name), target, p.Checkpoint, false)
-			if errors.Is(err, virtnbdtest.ErrAbsent) && os.Getenv("VBK_REQUIRE_PEERS") != "1" {
-				m.Skip(err)
-			}
-			if err != nil {
-				m.Fatal(err)
-			}
-			if sha256.Sum256(got) != want {
-				m.Errorf("virtnbdrestore makes something else of disk %s at point %d", target, p.Sequence)
+	folder := filepath.Join(m.store().Path(), d.Folder, c.Name)
+	m.Run("virtnbdrestore", func(t *testing.T) {
+		for _, p := range c.Manifest.Points {
+			for target, want := range m.taken[p.Checkpoint] {
+				t.Run(fmt.Sprint(p.Sequence, target), func(t *testing.T) {
+					t.Parallel()
+					got, err := virtnbdtest.Restore(folder, target, p.Checkpoint, false)
+					if errors.Is(err, virtnbdtest.ErrAbsent) && os.Getenv("VBK_REQUIRE_PEERS") != "1" {
+						t.Skip(err)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if sha256.Sum256(got) != want {
+						t.Error("virtnbdrestore makes something else of the disk")
+					}
+				})
 			}
 		}
-	}
+	})
 }

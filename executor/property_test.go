@@ -25,6 +25,7 @@ func TestAnyHistory(t *testing.T) {
 		}
 		h := history{newWorld(t, scratch, rapid.Uint64().Draw(t, "seed")), t, 1}
 		h.policy().Chain.MaxIncrements = 5
+		h.policy().Offline, h.policy().Audit = "backup", 64
 		h.policy().Compression.Codec = rapid.SampledFrom([]string{"none", "none", "zstd"}).Draw(t, "codec")
 		h.policy().Chain.OnBroken = rapid.SampledFrom([]string{"resync", "resync", "full"}).Draw(t, "on_broken")
 		h.policy().Disks.Raw = rapid.SampledFrom([]string{"resync", "full"}).Draw(t, "raw")
@@ -32,7 +33,11 @@ func TestAnyHistory(t *testing.T) {
 		h.policy().Retention.Prune = rapid.SampledFrom([]string{"chain", "merge"}).Draw(t, "prune")
 		h.disk.Reflink = rapid.Bool().Draw(t, "reflink")
 		h.addForeign()
-		h.begun = func() { h.scribble(h.targets()[0], 2) }
+		h.begun = func() {
+			if d, err := h.host.Domain(h.ctx(), uuid); err == nil && d.State.Active() {
+				h.scribble(h.targets()[0], 2)
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"write":  func(*rapid.T) { h.scribble(h.target(), 2) },
 			"resize": func(*rapid.T) { h.host.Resize(uuid, h.target(), h.size()) },
@@ -41,10 +46,13 @@ func TestAnyHistory(t *testing.T) {
 			"swap":   func(*rapid.T) { h.swap() },
 			"break":  func(*rapid.T) { h.breakBitmap() },
 			"forget": func(*rapid.T) { h.forget() },
+			"define": func(*rapid.T) { h.defineAgain() },
 			"mode": func(t *rapid.T) {
 				h.policy().Mode = rapid.SampledFrom([]string{"full", "incremental", "incremental"}).Draw(t, "mode")
 			},
 			"kill":     func(*rapid.T) { h.host.Kill(uuid); h.host.SetState(uuid, virt.Running) },
+			"off":      func(*rapid.T) { h.host.SetState(uuid, virt.ShutOff) },
+			"lie":      func(*rapid.T) { h.lie() },
 			"restart":  func(*rapid.T) { h.host.SetState(uuid, virt.ShutOff); h.host.SetState(uuid, virt.Running) },
 			"wait":     func(*rapid.T) { h.now = h.now.Add(25 * time.Hour) },
 			"apply":    func(*rapid.T) { h.now = h.now.Add(25 * time.Hour); h.succeed(plan.Options{}) },
@@ -52,6 +60,8 @@ func TestAnyHistory(t *testing.T) {
 			"crash":    func(t *rapid.T) { h.crash(rapid.IntRange(1, 120).Draw(t, "effect")) },
 			"no power": func(*rapid.T) { h.disk = h.disk.Crash(storetest.Lose); h.fs = h.disk },
 		})
+		h.host.SetState(uuid, virt.Running)
+		h.now = h.now.Add(25 * time.Hour)
 		h.succeed(plan.Options{})
 		if !h.hasCheckpoint(foreign) {
 			t.Errorf("the foreign checkpoint is gone")
@@ -93,9 +103,28 @@ func (h *history) swap() {
 
 // forget lets libvirt lose the newest point's checkpoint.
 func (h *history) forget() {
-	if len(h.points()) > 0 && h.head().Checkpoint != "" {
+	if d, err := h.host.Domain(h.ctx(), uuid); err == nil && d.State.Active() && len(h.points()) > 0 && h.head().Checkpoint != "" {
 		h.deleteCheckpoint(h.head().Checkpoint)
 	}
+}
+
+// defineAgain lets libvirt forget it, while its bitmaps record on.
+func (h *history) defineAgain() {
+	if len(h.points()) > 0 && h.head().Checkpoint != "" && h.hasCheckpoint(h.head().Checkpoint) {
+		h.host.Forget(uuid, h.head().Checkpoint)
+	}
+}
+
+// lie changes a disk behind the back of its bitmaps.
+func (h *history) lie() {
+	target := h.target()
+	size := int64(len(h.host.Content(uuid, target)))
+	if rapid.Bool().Draw(h.t, "shrink and grow") {
+		h.host.Resize(uuid, target, rapid.Int64Range(0, size).Draw(h.t, "to"))
+		h.host.Resize(uuid, target, size)
+		return
+	}
+	h.host.Sneak(uuid, target, rapid.Int64Range(0, size-1).Draw(h.t, "at"), []byte("lie"))
 }
 
 func (h *history) remove() {

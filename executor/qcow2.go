@@ -18,9 +18,13 @@ import (
 // connections to one qemu-nbd: writes to distant ranges overtake each other.
 const connections = 4
 
-// qcow2Target writes into a fresh qcow2 image through qemu-nbd.
-type qcow2Target struct {
+// imageTarget writes into an image through qemu-nbd, which locks it as every QEMU
+// does.
+type imageTarget struct {
 	path   string
+	format string
+	fresh  bool
+	size   int64  // bytes
 	folder string // of the socket
 	server *exec.Cmd
 	output bytes.Buffer   // of the server
@@ -29,16 +33,30 @@ type qcow2Target struct {
 	all    []*nbd.Conn
 }
 
-func newQcow2Target(ctx context.Context, path string, size int64) (t *qcow2Target, err error) {
-	t = &qcow2Target{path: path, exited: make(chan error, 1), conns: make(chan *nbd.Conn, connections)}
+// newQcow2Target makes an image. With preallocate all its clusters have their place.
+func newQcow2Target(ctx context.Context, path string, size int64, preallocate bool) (*imageTarget, error) {
+	args := []string{"create", "-q", "-f", "qcow2"}
+	if preallocate {
+		args = append(args, "-o", "preallocation=falloc")
+	}
+	if err := runTool(ctx, "qemu-img", append(args, path, strconv.FormatInt(size, 10))...); err != nil {
+		return nil, err
+	}
+	t, err := openImage(ctx, path, "qcow2", size)
+	if err == nil {
+		t.fresh = true
+	}
+	return t, err
+}
+
+// openImage opens an image that has at least size bytes.
+func openImage(ctx context.Context, path, format string, size int64) (t *imageTarget, err error) {
+	t = &imageTarget{path: path, format: format, exited: make(chan error, 1), conns: make(chan *nbd.Conn, connections)}
 	defer func() {
 		if err != nil {
 			t.abandon()
 		}
 	}()
-	if err := runTool(ctx, "qemu-img", "create", "-q", "-f", "qcow2", path, strconv.FormatInt(size, 10)); err != nil {
-		return t, err
-	}
 	if t.folder, err = os.MkdirTemp("", "vbk-restore-"); err != nil {
 		return t, err
 	}
@@ -51,20 +69,21 @@ func newQcow2Target(ctx context.Context, path string, size int64) (t *qcow2Targe
 			return t, err
 		}
 		if conn.Size() < size {
-			return t, fmt.Errorf("qemu-nbd exports %d bytes, the disk has %d", conn.Size(), size)
+			return t, fmt.Errorf("%s has %d bytes, the disk has %d", path, conn.Size(), size)
 		}
+		t.size = conn.Size()
 		t.all = append(t.all, conn)
 		t.conns <- conn
 	}
 	return t, nil
 }
 
-func (t *qcow2Target) socket() string { return filepath.Join(t.folder, "nbd") }
+func (t *imageTarget) socket() string { return filepath.Join(t.folder, "nbd") }
 
 // serve starts qemu-nbd. It ends by itself with its last connection, so none
 // stays behind if this process is killed; a context does not end it.
-func (t *qcow2Target) serve() error {
-	t.server = exec.Command("qemu-nbd", "--format=qcow2", "--cache=writeback",
+func (t *imageTarget) serve() error {
+	t.server = exec.Command("qemu-nbd", "--format="+t.format, "--cache=writeback",
 		fmt.Sprintf("--shared=%d", connections), "--socket="+t.socket(), t.path)
 	t.server.Stdout, t.server.Stderr = &t.output, &t.output
 	if err := t.server.Start(); err != nil {
@@ -76,7 +95,7 @@ func (t *qcow2Target) serve() error {
 }
 
 // dial waits until the server listens.
-func (t *qcow2Target) dial(ctx context.Context) (*nbd.Conn, error) {
+func (t *imageTarget) dial(ctx context.Context) (*nbd.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -96,20 +115,33 @@ func (t *qcow2Target) dial(ctx context.Context) (*nbd.Conn, error) {
 	}
 }
 
-func (t *qcow2Target) Data(offset int64, data []byte) error {
+func (t *imageTarget) Data(offset int64, data []byte) error {
 	conn := <-t.conns
 	defer func() { t.conns <- conn }()
 	_, err := conn.WriteAt(data, offset)
 	return err
 }
 
-// Zero has nothing to do: a fresh image reads as zeroes, and each range comes
+// Zero has nothing to do in a fresh image, which reads as zeroes: each range comes
 // once.
-func (t *qcow2Target) Zero(int64, int64) error { return nil }
+func (t *imageTarget) Zero(offset, length int64) error {
+	if t.fresh {
+		return nil
+	}
+	conn := <-t.conns
+	defer func() { t.conns <- conn }()
+	return conn.Zero(offset, length)
+}
+
+func (t *imageTarget) ReadAt(p []byte, offset int64) (int, error) {
+	conn := <-t.conns
+	defer func() { t.conns <- conn }()
+	return conn.ReadAt(p, offset)
+}
 
 // finish flushes, waits for the server's end, and syncs the file that it has
 // written.
-func (t *qcow2Target) finish() error {
+func (t *imageTarget) finish() error {
 	defer t.abandon()
 	if err := t.all[0].Flush(); err != nil {
 		return err
@@ -127,14 +159,14 @@ func (t *qcow2Target) finish() error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-func (t *qcow2Target) closeAll() {
+func (t *imageTarget) closeAll() {
 	for _, c := range t.all {
 		_ = c.Close() // after a flush nothing is lost by it
 	}
 	t.all = nil
 }
 
-func (t *qcow2Target) abandon() {
+func (t *imageTarget) abandon() {
 	t.closeAll()
 	if t.server != nil {
 		_ = t.server.Process.Kill()

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,8 @@ import (
 	"vbk/virt"
 )
 
-// thawTime is how long a guest is asked to go on, again and again, unless
-// Bindings say otherwise: nothing is worse than one that stays frozen.
+// thawTime is how long a guest is asked to go on, again and again: nothing is
+// worse than one that stays frozen.
 const thawTime = 5 * time.Minute
 
 // freeze stops the guest's file systems for the instant of the checkpoint, as
@@ -55,7 +54,7 @@ func (a *attempt) goOn(ctx context.Context, release func() error) error {
 	if !a.record.Frozen {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(a.ThawTime, thawTime))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawTime)
 	defer cancel()
 	if err := a.instance.thaw(ctx); err != nil {
 		return err
@@ -81,7 +80,7 @@ func (x *instance) thawLeft(ctx context.Context) error {
 	if x.attempt == nil || !x.attempt.Frozen {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(x.ThawTime, time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := x.thaw(ctx)
 	if err == nil || errors.Is(err, virt.ErrNoAgent) {

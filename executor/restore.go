@@ -21,6 +21,9 @@ type RestorePoint interface {
 	Targets() []string // of its disks
 	OpenDisk(ctx context.Context, target string) (*DiskImage, error)
 	XML() ([]byte, error) // the domain's definition; nil if none is stored
+	// Extra is another file that the definition needs, "nvram", "kernel" or
+	// "initrd"; nil if none is stored.
+	Extra(what string) ([]byte, error)
 }
 
 // Restoration says what is to be brought back, and where to.
@@ -28,6 +31,10 @@ type Restoration struct {
 	Disks  []string // targets; empty: all of the point
 	Dir    string   // made if it is absent
 	Format string   // "raw" or "qcow2"
+	Enter  bool     // another user, QEMU's, may enter Dir if it is made
+
+	Preallocate bool // disks take all their space at once
+	Resume      bool // a .partial that a killed restore left is completed, and left if that fails
 }
 
 // Restored is a file that a restore has written.
@@ -37,9 +44,9 @@ type Restored struct {
 	Size int64 // virtual size of a disk, bytes
 }
 
-// Restore writes disks of a point as DIR/<target>.<format>, and the domain's
-// XML, if the point has it, beside them as domain.xml. Existing files are never overwritten; a
-// domain.xml that is the same may be there. Until a file is complete and durable
+// Restore writes disks of a point as DIR/<target>.<format>, and what the point has
+// besides, beside them: the domain's XML as domain.xml, nvram, kernel and initrd.
+// Existing files are never overwritten; of these, one that is the same may be there. Until a file is complete and durable
 // its name ends in .partial, and a restore that fails removes that one: what is
 // returned with the error is whole. progress is told the bytes of each piece
 // that is done.
@@ -51,11 +58,15 @@ func Restore(ctx context.Context, p RestorePoint, r Restoration, progress func(d
 	if r.Dir, err = filepath.Abs(r.Dir); err != nil { // QEMU takes "a:b" for something else
 		return nil, err
 	}
-	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
+	mode := os.FileMode(0o700)
+	if r.Enter {
+		mode = 0o711
+	}
+	if err := os.MkdirAll(r.Dir, mode); err != nil {
 		return nil, err
 	}
-	xml, damage := p.XML()
-	if err := r.checkFree(targets, xml); err != nil {
+	rest, damage := r.besides(p)
+	if err := r.checkFree(targets, rest); err != nil {
 		return nil, err
 	}
 	var done []Restored
@@ -66,21 +77,46 @@ func Restore(ctx context.Context, p RestorePoint, r Restoration, progress func(d
 		}
 		done = append(done, Restored{t, r.path(t), size})
 	}
-	if damage != nil || xml == nil {
-		return done, errors.Join(damage, syncDir(r.Dir))
+	for _, f := range rest {
+		if err := f.write(); err != nil {
+			return done, errors.Join(err, damage)
+		}
+		done = append(done, Restored{Path: f.path, Size: int64(len(f.data))})
 	}
-	if err := restoreXML(r.xmlPath(), xml); err != nil {
-		return done, err
-	}
-	return append(done, Restored{Path: r.xmlPath(), Size: int64(len(xml))}), syncDir(r.Dir)
+	return done, errors.Join(damage, syncDir(r.Dir))
 }
 
 func (r Restoration) path(target string) string { return filepath.Join(r.Dir, target+"."+r.Format) }
 
-func (r Restoration) xmlPath() string { return filepath.Join(r.Dir, "domain.xml") }
+// besideFile is a small file beside the disks.
+type besideFile struct {
+	path string
+	data []byte
+}
+
+// extraNames are what RestorePoint.Extra has, which are the files' names, too.
+var extraNames = []string{"nvram", "kernel", "initrd"}
+
+// besides are the files that the point has besides its disks, and why others of
+// them cannot be read.
+func (r Restoration) besides(p RestorePoint) (files []besideFile, damage error) {
+	add := func(name string, data []byte, err error) {
+		damage = errors.Join(damage, err)
+		if err == nil && data != nil {
+			files = append(files, besideFile{filepath.Join(r.Dir, name), data})
+		}
+	}
+	data, err := p.XML()
+	add("domain.xml", data, err)
+	for _, name := range extraNames {
+		data, err := p.Extra(name)
+		add(name, data, err)
+	}
+	return files, damage
+}
 
 // checkFree finds out before hours of work that a name is taken.
-func (r Restoration) checkFree(targets []string, xml []byte) error {
+func (r Restoration) checkFree(targets []string, rest []besideFile) error {
 	taken := func(path string) error {
 		return &hintError{fmt.Errorf("%s exists already", path), "restore into another folder with -o"}
 	}
@@ -89,12 +125,11 @@ func (r Restoration) checkFree(targets []string, xml []byte) error {
 			return taken(r.path(t))
 		}
 	}
-	if xml == nil {
-		return nil
-	}
-	found, err := os.ReadFile(r.xmlPath())
-	if !errors.Is(err, os.ErrNotExist) && !bytes.Equal(found, xml) {
-		return taken(r.xmlPath())
+	for _, f := range rest {
+		found, err := os.ReadFile(f.path)
+		if !errors.Is(err, os.ErrNotExist) && !bytes.Equal(found, f.data) {
+			return taken(f.path)
+		}
 	}
 	return nil
 }
@@ -122,27 +157,56 @@ func restoreDisk(ctx context.Context, p RestorePoint, r Restoration, disk string
 		return 0, err
 	}
 	defer image.Close()
-	return image.Size(), writeWhole(r.path(disk), func(f *os.File) error {
-		t, err := r.open(ctx, f, image.Size())
+	return image.Size(), r.writeDisk(r.path(disk), func(f *os.File, fresh bool) error {
+		t, err := r.open(ctx, f, image.Size(), fresh)
 		if err != nil {
 			return err
 		}
-		if err := fill(ctx, t, image.Image, progress); err != nil {
-			t.abandon()
-			return err
-		}
-		return t.finish()
+		return fill(ctx, t, image.Image, progress)
 	})
 }
 
-func (r Restoration) open(ctx context.Context, f *os.File, size int64) (target, error) {
-	switch r.Format {
-	case "raw":
-		return newRawTarget(f, size)
-	case "qcow2":
-		return newQcow2Target(ctx, f.Name(), size)
+// open opens what a disk is written into. What may hold something already is
+// compared.
+func (r Restoration) open(ctx context.Context, f *os.File, size int64, fresh bool) (target, error) {
+	switch {
+	case r.Format == "raw" && fresh:
+		return newRawTarget(f, size, r.Preallocate)
+	case r.Format == "raw":
+		return overwriting{fileMedium{f}}, f.Truncate(size)
+	case r.Format == "qcow2" && fresh:
+		return newQcow2Target(ctx, f.Name(), size, r.Preallocate)
+	case r.Format == "qcow2":
+		t, err := openImage(ctx, f.Name(), r.Format, size)
+		if err == nil && t.size != (size+511)&^511 { // as qemu-img made it
+			t.abandon()
+			err = fmt.Errorf("%s has %d bytes, the disk has %d", f.Name(), t.size, size)
+		}
+		return overwriting{t}, err
 	}
 	return nil, fmt.Errorf("unknown format %q: raw or qcow2", r.Format)
+}
+
+// writeDisk is writeWhole, or completes what another restore has begun.
+func (r Restoration) writeDisk(path string, write func(f *os.File, fresh bool) error) error {
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if !r.Resume || errors.Is(err, os.ErrNotExist) {
+		if err == nil {
+			_ = f.Close() // writeWhole tells that it is there
+		}
+		return writeWhole(path, func(f *os.File) error { return write(f, true) })
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("another restore is at work on %s: %w", partial, err), f.Close())
+	}
+	if err := errors.Join(write(f, false), f.Close()); err != nil {
+		return &hintError{err, "what is there stays for another -resume; or remove " + partial}
+	}
+	return renameNew(partial, path)
 }
 
 // writeWhole makes a file that has its name only when it is complete and
@@ -151,12 +215,15 @@ func writeWhole(path string, write func(*os.File) error) error {
 	partial := path + ".partial"
 	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return &hintError{err, "another restore is at work there, or one was killed: then remove the file"}
+		return &hintError{err, "another restore is at work there, or one was killed: then -resume completes it, or remove the file"}
 	}
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Close())
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil { // -resume keeps away
+		err = write(f)
+	}
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = renameNew(partial, path)
 	}
@@ -181,8 +248,20 @@ func renameNew(from, to string) error {
 	return nil
 }
 
+// fill writes an image into a target and closes that.
 func fill(ctx context.Context, t target, image *format.Image, progress func(done, total int64)) error {
-	source := imageSource{image}
+	if err := copyImage(ctx, t, image, progress); err != nil {
+		t.abandon()
+		return err
+	}
+	return t.finish()
+}
+
+func copyImage(ctx context.Context, t target, image *format.Image, progress func(done, total int64)) error {
+	var source Source = imageSource{image}
+	if _, used := t.(overwriting); used {
+		source = wholeSource{imageSource{image}}
+	}
 	extents, err := source.Extents(ctx, 0, image.Size())
 	if err != nil {
 		return err
@@ -195,12 +274,16 @@ func fill(ctx context.Context, t target, image *format.Image, progress func(done
 	return Copy(ctx, t, source, func(bytes int64) { progress(done.add(bytes), total) })
 }
 
-func restoreXML(path string, xml []byte) error {
-	if _, err := os.Lstat(path); err == nil { // the same, by checkFree
+func (b besideFile) write() error {
+	if _, err := os.Lstat(b.path); err == nil { // the same, by checkFree
 		return nil
 	}
+	return writeSmall(b.path, b.data)
+}
+
+func writeSmall(path string, data []byte) error {
 	return writeWhole(path, func(f *os.File) error {
-		_, err := f.Write(xml)
+		_, err := f.Write(data)
 		return errors.Join(err, f.Sync())
 	})
 }

@@ -206,7 +206,8 @@ func TestRestoreWithoutXML(t *testing.T) {
 // bare is a point without a definition of its domain.
 type bare struct{ executor.RestorePoint }
 
-func (bare) XML() ([]byte, error) { return nil, nil }
+func (bare) XML() ([]byte, error)         { return nil, nil }
+func (bare) Extra(string) ([]byte, error) { return nil, nil }
 
 // TestRestoreBare: no domain.xml is made up, and one that is there is left alone.
 func TestRestoreBare(t *testing.T) {

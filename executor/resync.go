@@ -9,12 +9,13 @@ import (
 	"vbk/store"
 )
 
-// openKnown opens the disks that are to be resynced as the chain has them at its
-// head. That is done before the job begins, because the guest pays for a job.
+// openKnown opens the disks that are to be compared as the chain has them at its
+// head: to be resynced, or audited where the chain has hashes. That is done before
+// the job begins, because the guest pays for a job.
 func (a *attempt) openKnown(m store.Manifest) error {
 	a.known = map[string]*format.Image{}
 	for _, d := range a.plan.Disks {
-		if !d.Resync {
+		if audited := m.Stream == store.V3 && m.HashKey != "" && !d.Base; !d.Resync && !audited {
 			continue
 		}
 		if m.Stream != store.V3 {

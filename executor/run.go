@@ -95,14 +95,19 @@ func (r *run) bounded(ctx context.Context, i plan.Instance) {
 	if ctx.Err() != nil {
 		return
 	}
+	var failure error
 	if i.Error != "" {
-		r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: errors.New(i.Error), Hint: i.Hint})
+		failure = errors.New(i.Error)
+		r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: failure, Hint: i.Hint})
 	}
-	if len(i.Actions) == 0 {
-		return
+	if len(i.Actions) > 0 {
+		if err := guarded(func() error { return r.instance(ctx, i) })(); err != nil {
+			failure = err
+			r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: err, Hint: hintOf(err)})
+		}
 	}
-	if err := guarded(func() error { return r.instance(ctx, i) })(); err != nil {
-		r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: err, Hint: hintOf(err)})
+	if failure != nil {
+		r.failed(ctx, i, failure)
 	}
 }
 
@@ -199,6 +204,11 @@ func (x *instance) actions(ctx context.Context, planned []plan.Action) error {
 			return err
 		}
 		action, verdict, why := plan.Check(a, now)
+		if verdict == plan.Holds && action.Backup != nil && action.Backup.Redefine {
+			if action, verdict, why, err = x.redefine(ctx, action); err != nil {
+				return err
+			}
+		}
 		switch verdict {
 		case plan.Satisfied:
 			x.emit(Event{Kind: Skipped, Address: x.want.Address, Action: &a, Why: why})
@@ -226,12 +236,17 @@ func (x *instance) act(ctx context.Context, a plan.Action) error {
 	done := Event{Kind: Done, Address: x.want.Address, Action: &a}
 	switch a.Kind {
 	case plan.KindBackup:
+		if err := x.ready(ctx, a); err != nil {
+			return err
+		}
 		chain, point, err := x.backup(ctx, a)
 		if err != nil {
 			return err
 		}
 		done.Chain, done.Point = chain, &point
 		x.want.Full = false // it asked for one
+		x.emit(done)
+		return x.hook(ctx, x.want, hookPost, pointVars(x.want.Domain, chain, point))
 	case plan.KindPrune:
 		err := x.folder.Release(ctx, a.Prune.Chain)
 		if errors.Is(err, store.ErrInUse) {

@@ -2,9 +2,11 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"vbk/format"
 )
@@ -58,7 +60,14 @@ type target interface {
 // rawTarget is a sparse raw file.
 type rawTarget struct{ file *os.File }
 
-func newRawTarget(f *os.File, size int64) (rawTarget, error) { return rawTarget{f}, f.Truncate(size) }
+func newRawTarget(f *os.File, size int64, preallocate bool) (rawTarget, error) {
+	if preallocate && size > 0 {
+		if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+			return rawTarget{f}, fmt.Errorf("preallocate: %w", err)
+		}
+	}
+	return rawTarget{f}, f.Truncate(size)
+}
 
 func (t rawTarget) Data(offset int64, data []byte) error {
 	_, err := t.file.WriteAt(data, offset)

@@ -181,6 +181,13 @@ func TestAnyStreamHistory(t *testing.T) {
 			"apply":   func(*rapid.T) { h.now = h.now.Add(25 * time.Hour); h.succeed(plan.Options{}) },
 			"crash":   func(t *rapid.T) { h.crash(rapid.IntRange(1, 120).Draw(t, "effect")) },
 			"convert": func(*rapid.T) { h.convertAny() },
+			"stale": func(*rapid.T) { // what was planned is done, or refused, on what the chain is now
+				h.now = h.now.Add(25 * time.Hour)
+				p := h.plan(plan.Options{})
+				h.convertAny()
+				h.run(h.ctx(), p)
+				h.exactPoints()
+			},
 		})
 		h.now = h.now.Add(25 * time.Hour)
 		h.succeed(plan.Options{})
@@ -192,6 +199,7 @@ func (h *history) choosePolicy() {
 	codecs := map[string][]string{"v3": {"none", "zstd"}, "virtnbdbackup": {"none", "lz4"}, "raw": {"none"}}
 	h.useStream(stream, rapid.SampledFrom(codecs[stream]).Draw(h.t, "codec"))
 	h.policy().Mode = map[string]string{"raw": "full"}[stream]
+	h.policy().Retention.Prune = rapid.SampledFrom(map[string][]string{"v3": {"chain", "merge", "merge"}, "virtnbdbackup": {"chain"}, "raw": {"chain"}}[stream]).Draw(h.t, "prune")
 }
 
 // convertAny converts the newest chain, if that can be.

@@ -60,18 +60,75 @@ func (h twin) DeleteCheckpoint(ctx context.Context, uuid, name string) error {
 	return h.Host.DeleteCheckpoint(ctx, uuid, name)
 }
 
-func (h twin) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
-	if err := h.w.before("BeginBackup"); err != nil {
+func (h twin) RedefineCheckpoint(ctx context.Context, uuid, doc string) error {
+	if err := h.w.before("RedefineCheckpoint"); err != nil {
 		return err
 	}
+	return h.Host.RedefineCheckpoint(ctx, uuid, doc)
+}
+
+func (h twin) ForgetCheckpoint(ctx context.Context, uuid, name string) error {
+	if err := h.w.before("ForgetCheckpoint"); err != nil {
+		return err
+	}
+	return h.Host.ForgetCheckpoint(ctx, uuid, name)
+}
+
+// AddBitmap is the instant of a point of a domain that is shut off.
+func (h twin) AddBitmap(ctx context.Context, path, name string) error {
+	if err := h.w.before("AddBitmap"); err != nil {
+		return err
+	}
+	h.saw(uuid, h.w.targets())
+	return h.Host.AddBitmap(ctx, path, name)
+}
+
+func (h twin) RemoveBitmap(ctx context.Context, path, name string) error {
+	if err := h.w.before("RemoveBitmap"); err != nil {
+		return err
+	}
+	return h.Host.RemoveBitmap(ctx, path, name)
+}
+
+func (h twin) Serve(ctx context.Context, path, format, export, bitmap, socket string) error {
+	if err := h.w.before("Serve"); err != nil {
+		return err
+	}
+	attempt := h.w.attempt(uuid)
+	h.w.mu.Lock()
+	_, seen := h.w.taken[attempt]
+	h.w.mu.Unlock()
+	if !seen { // no disk has a bitmap
+		h.saw(uuid, h.w.targets())
+	}
+	err := h.Host.Serve(ctx, path, format, export, bitmap, socket)
+	if err == nil && h.w.begun != nil {
+		h.w.begun()
+	}
+	return err
+}
+
+// saw remembers what disks hold now, for the attempt under way.
+func (h twin) saw(uuid string, targets []string) {
 	saw := map[string][]byte{}
-	for _, d := range b.Disks {
-		saw[d.Target] = h.Content(uuid, d.Target)
+	for _, target := range targets {
+		saw[target] = h.Content(uuid, target)
 	}
 	attempt := h.w.attempt(uuid)
 	h.w.mu.Lock()
 	h.w.taken[attempt] = saw
 	h.w.mu.Unlock()
+}
+
+func (h twin) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
+	if err := h.w.before("BeginBackup"); err != nil {
+		return err
+	}
+	var targets []string
+	for _, d := range b.Disks {
+		targets = append(targets, d.Target)
+	}
+	h.saw(uuid, targets)
 	err := h.Host.BeginBackup(ctx, uuid, b)
 	if err == nil && h.w.begun != nil {
 		h.w.begun()

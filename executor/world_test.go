@@ -157,9 +157,9 @@ func (w *world) plan(o plan.Options) plan.Plan {
 // run does a plan, with fresh bindings.
 func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 	b := executor.Bindings{
-		Hosts: map[string]executor.Host{"local": twin{w.host, w}},
-		Dial:  w.open,
-		Now:   func() time.Time { return w.now }, Random: w.random(),
+		Hosts: map[string]executor.Host{"local": twin{w.host, w}}, Images: twin{w.host, w},
+		Dial: w.open,
+		Now:  func() time.Time { return w.now }, Random: w.random(),
 		Self: store.Attempt{Host: "here", BootID: "1", PID: 1}, Version: "test", Parallel: 4,
 		Events: func(e executor.Event) {
 			w.mu.Lock()
@@ -171,9 +171,6 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 	}
 	if s, err := local.OpenOn(w.fs, "store"); err == nil {
 		b.Stores = map[string]executor.Store{"store.local.main": localStore{s}}
-	}
-	if w.step != nil { // the dead thaw nobody
-		b.ThawTime = time.Millisecond
 	}
 	if w.bind != nil {
 		w.bind(&b)
