@@ -48,3 +48,11 @@ func TestMergeIntoThePlannedPoint(t *testing.T) {
 		t.Errorf("%d changes", n)
 	}
 }
+
+func TestCleanupSteps(t *testing.T) {
+	steps := cleanupSteps(plan.Cleanup{Thaw: true, Job: "/x/nbd", Checkpoints: []string{"c"}, RunFolder: "/x", Files: []string{"f"}})
+	want := []string{"thaws the guest's file systems", "ends backup job /x/nbd", "deletes checkpoint c", "removes run folder /x", "deletes 1 file that no point names"}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -18,6 +18,25 @@ const (
 	exitInterrupted = 130
 )
 
+// exitMeaning is a row of the table of exit codes.
+type exitMeaning struct {
+	code    int
+	meaning string
+}
+
+// exitMeanings are what the codes mean, as manual and docs/guarantees.md say it.
+func exitMeanings() []exitMeaning {
+	return []exitMeaning{
+		{exitOK, "ok"},
+		{exitUsage, "could not start: usage, configuration; fmt -check found something"},
+		{exitChanges, "plan -detailed-exitcode: there are changes"},
+		{exitFailed, "plan or apply: at least one instance failed or was refused; a host or store did not answer"},
+		{exitUnsound, "what was examined is not as it should be: status, -fail-on-check, verify, dump, restore of a damaged point, a drill that has not booted"},
+		{exitPanic, "internal error: a bug, with a stack trace"},
+		{exitInterrupted, "interrupted"},
+	}
+}
+
 // exitError ends a command with a code. With an empty text everything has been
 // said already.
 type exitError struct {

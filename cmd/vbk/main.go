@@ -179,7 +179,7 @@ func (env *environment) commands() []*cli.Command {
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
 		env.planCommand(), env.surveyCommand(), env.simulateCommand(),
 		env.applyCommand(), env.showCommand(), env.statusCommand(), env.listCommand(),
-		env.restoreCommand(), env.serveCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.guardCommand(),
+		env.restoreCommand(), env.serveCommand(), env.drillCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.completionCommand(), env.manualCommand(), env.guardCommand(),
 	}
 }
 

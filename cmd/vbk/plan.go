@@ -144,7 +144,7 @@ func planCode(c *cli.Context, p plan.Plan) int {
 func savePlan(path string, p plan.Plan) error {
 	text, err := plan.Encode(p)
 	if err == nil {
-		err = replaceFile(path, text)
+		err = replaceFile(path, text, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("save plan: %w", err)
@@ -153,13 +153,16 @@ func savePlan(path string, p plan.Plan) error {
 }
 
 // replaceFile replaces a file whole: a reader never sees half of it.
-func replaceFile(path string, text []byte) error {
+func replaceFile(path string, text []byte, mode os.FileMode) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(text)
+	if err == nil {
+		err = temporary.Chmod(mode)
+	}
 	if err == nil {
 		err = temporary.Sync()
 	}

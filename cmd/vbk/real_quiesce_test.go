@@ -56,6 +56,7 @@ func TestRealGuest(t *testing.T) {
 	wantText(t, out, "left by an interrupted run")
 	r.run(t, 0, "apply", "-auto-approve")
 	r.wantClean(t)
+	r.testDrill(t)
 }
 
 // killFrozen kills an apply when its record says that the guest is frozen, and the

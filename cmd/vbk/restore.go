@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,18 +18,23 @@ import (
 func (env *environment) restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "write the disks of a point, and the domain's XML", ArgsUsage: "POINT",
-		UsageText: "vbk restore POINT -o DIR [-format qcow2|raw] [-disk TARGET]\n" +
-			"       vbk restore -i PATH [-until POINT] -o DIR [-format qcow2|raw] [-disk TARGET]",
+		UsageText: "vbk restore POINT -o DIR [-format qcow2|raw] [-disk TARGET] [-define [-start] ...]\n" +
+			"       vbk restore POINT -to DEVICE|IMAGE -format raw|qcow2 [-disk TARGET]\n" +
+			"       vbk restore -i PATH [-until POINT] -o DIR ...",
 		Description: points + "\n\n  vbk restore web01@latest -o /srv/restore\n  vbk restore web01@2026-11-22T12:00 -o /srv/restore -format raw -disk vda\n\n" +
 			pathHelp + " The newest point that is sound is restored,\nunless -until names another: CHAIN.N, N, a checkpoint, or a time in UTC; of virtnbdbackup a\ncheckpoint, or how its name begins. Files of virtnbdbackup are first compared with the .chksum\nbeside them.\n\n" +
+			machineHelp + "\n\n" +
 			"  vbk restore -i /mnt/usb/web01-4c1f9d2a -o /srv/restore -until 2026-11-22T12:00",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			pathFlag(),
 			&cli.StringFlag{Name: "until", Usage: "with -i: the `POINT` to restore instead of the newest"},
 			&cli.StringFlag{Name: "o", Usage: "write into `DIR`, which is made if absent; nothing in it is overwritten"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT` of the disks: qcow2, or raw (sparse)", Value: "qcow2"},
 			&cli.StringSliceFlag{Name: "disk", Usage: "only the disk `TARGET`; repeatable"},
-		},
+			&cli.StringFlag{Name: "to", Usage: "write one disk over `PATH`, a block device or an image of -format; asks first"},
+			&cli.BoolFlag{Name: "preallocate", Usage: "give the files all their space at once"},
+			&cli.BoolFlag{Name: "resume", Usage: "complete the .partial files of a restore that was killed"},
+		}, machineFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := checkRestore(c); err != nil {
 				return err
@@ -42,6 +48,9 @@ func (env *environment) restoreCommand() *cli.Command {
 				if all := p.Targets(); !slices.Contains(all, target) {
 					return fmt.Errorf("flag -disk: the point %s has no disk %s, only %s", p.name, target, strings.Join(all, ", "))
 				}
+			}
+			if c.IsSet("to") {
+				return env.restoreOver(c, p)
 			}
 			return env.restore(c, p)
 		},
@@ -62,8 +71,14 @@ func checkRestore(c *cli.Context) error {
 	case c.IsSet("until"):
 		return fmt.Errorf("flag -until belongs to -i PATH: the point %s says itself until when", what)
 	}
+	if err := checkMachine(c); err != nil {
+		return err
+	}
 	if c.IsSet("until") && c.String("until") == "" {
 		return errors.New("flag -until: the point is empty")
+	}
+	if c.IsSet("to") {
+		return checkOver(c)
 	}
 	if c.String("o") == "" {
 		return hint(errors.New("vbk restore needs a folder to write into: -o DIR"), "vbk restore %s -o /srv/restore", what)
@@ -100,9 +115,18 @@ func (env *environment) openPoint(c *cli.Context) (opened, error) {
 }
 
 func (env *environment) restore(c *cli.Context, p opened) error {
-	r := executor.Restoration{Disks: c.StringSlice("disk"), Dir: env.path(c.String("o")), Format: c.String("format")}
+	r := executor.Restoration{Disks: c.StringSlice("disk"), Dir: env.path(c.String("o")), Format: c.String("format"), Enter: c.Bool("define"),
+		Preallocate: c.Bool("preallocate"), Resume: c.Bool("resume")}
 	if p.warning != "" {
 		env.complain(errors.New("warning: " + p.warning))
+	}
+	var machine rebuild
+	if c.Bool("define") {
+		var err error
+		if machine, err = env.prepareMachine(c, p, r); err != nil {
+			return err
+		}
+		defer machine.close()
 	}
 	fmt.Fprintf(env.stdout, "Restoring %s of %s to %s.\n", p.name, p.when, r.Dir)
 	view := restoreView{env: env, bars: env.newBars(), last: env.now()}
@@ -111,7 +135,7 @@ func (env *environment) restore(c *cli.Context, p opened) error {
 	xml := false
 	for _, file := range files {
 		if file.Disk == "" {
-			xml = true
+			xml = xml || filepath.Base(file.Path) == "domain.xml"
 			fmt.Fprintf(env.stdout, "  %s\n", file.Path)
 		} else {
 			fmt.Fprintf(env.stdout, "  %s  %s\n", file.Path, plan.Bytes(file.Size))
@@ -119,6 +143,9 @@ func (env *environment) restore(c *cli.Context, p opened) error {
 	}
 	if err == nil && !xml {
 		fmt.Fprintln(env.stdout, "  (no definition of the domain is stored with this point)")
+	}
+	if err == nil && c.Bool("define") {
+		return machine.finish(c, env)
 	}
 	return p.failed(err)
 }

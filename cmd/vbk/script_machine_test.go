@@ -23,6 +23,7 @@ import (
 type twin struct {
 	*virttest.Host
 	down  bool
+	old   bool              // its libvirt is
 	uuids map[string]string // by name
 }
 
@@ -96,9 +97,10 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME foreign-job | end-foreign-job
 //	machine NAME bug | no-bug                       vbk panics when it begins a job
 //	machine NAME confine                            no job can begin: QEMU may not make its socket
+//	machine NAME peer-backup FOLDER                 by virtnbdbackup
 //	machine NAME remember AS                        for cmp-disk
 //	machine NAME state                              prints checkpoints and job
-//	machine host down | up
+//	machine host down | old | up
 //
 // The host is qemu:///system, unless $HOST names another URI.
 func machineCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -118,7 +120,7 @@ func machineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	name, verb, rest := args[0], args[1], args[2:]
 	if name == "host" {
-		h.down = verb == "down"
+		h.down, h.old = verb == "down", verb == "old"
 		return
 	}
 	m := machine{ts: ts, th: th, twin: h, name: name, uuid: h.uuids[name]}
@@ -179,6 +181,8 @@ func (m machine) do(verb string, args []string) {
 		}
 	case "no-bug":
 		m.Before = nil
+	case "peer-backup":
+		m.peerBackup(args[0])
 	case "remember":
 		for _, d := range m.survey().Disks {
 			m.th.pictures[args[0]+" "+m.name+" "+d.Target] = m.Content(m.uuid, d.Target)

@@ -126,6 +126,9 @@ func (p foreignPoint) XML() ([]byte, error) {
 	return fs.ReadFile(p.fsys, p.Config)
 }
 
+// Extra finds nothing: what virtnbdbackup saves besides has no fixed names.
+func (foreignPoint) Extra(string) ([]byte, error) { return nil, nil }
+
 // Close has nothing to do: each disk is closed for itself.
 func (foreignPoint) Close() error { return nil }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,12 +15,15 @@ import (
 func (env *environment) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "say which machines have a point as new as they should",
-		UsageText: "vbk status [-format text|json|nagios] [-o FILE]",
+		UsageText: "vbk status [-format text|json|nagios|prometheus|html] [-o FILE]",
 		Description: "It reads the stores; hosts are asked only which machines there are. Where a host does not answer,\n" +
 			"machines with points are reported all the same, and it says that others may not be backed up.\n\n" +
+			"  vbk status -format html -o status.html                       a page for a browser: what holds\n" +
+			"                                                               each point, and when it goes\n" +
+			"  vbk status -format prometheus -o /var/lib/prometheus/node-exporter/vbk.prom\n\n" +
 			"Exit code 4: something is not as it should be. With -format nagios 0 to 3, as its plugins do.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: text, json or nagios", Value: "text"},
+			&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: text, json, nagios, prometheus or html", Value: "text"},
 			&cli.StringFlag{Name: "o", Usage: "write to `FILE` in place of the terminal"},
 		},
 		Action: func(c *cli.Context) error {
@@ -39,11 +43,9 @@ func (env *environment) status(c *cli.Context, format string) error {
 		return err
 	}
 	switch format {
-	case "text", "json", "nagios":
-	case "html", "prometheus":
-		return fmt.Errorf("flag -format: this version prints no %s yet; json has all of it", format)
+	case "text", "json", "nagios", "prometheus", "html":
 	default:
-		return fmt.Errorf("flag -format: %q is none of text, json, nagios", format)
+		return fmt.Errorf("flag -format: %q is none of text, json, nagios, prometheus, html", format)
 	}
 	if out := c.String("o"); isConfiguration(out) {
 		return fmt.Errorf("flag -o: %s is the name of a configuration", out)
@@ -66,39 +68,55 @@ func (env *environment) status(c *cli.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	return env.printStatus(statusOf(cfg, have, p), format, c.String("o"))
-}
-
-func (env *environment) printStatus(s status, format, out string) error {
-	var text strings.Builder
-	code := exitOK
+	s := statusOf(cfg, have, p)
+	text, code := new(strings.Builder), exitOK
 	if !s.OK {
 		code = exitUnsound
 	}
 	switch format {
 	case "text":
-		s.print(&text)
+		s.print(text)
 	case "json":
-		if err := writeJSON(&text, s); err != nil {
-			return err
-		}
+		err = writeJSON(text, s)
 	case "nagios":
 		var line string
 		line, code = s.nagios()
 		text.WriteString(line)
+	case "prometheus":
+		s.metrics(text, code)
+	case "html":
+		err = writePage(text, s, cfg, outlookOf(cfg, have, v.now))
 	}
-	if out == "" {
-		fmt.Fprint(env.stdout, text.String())
-	} else if err := replaceFile(env.path(out), []byte(text.String())); err != nil {
-		return fmt.Errorf("flag -o: %w", err)
+	if err == nil {
+		err = env.deliver(text.String(), format, c.String("o"))
+	}
+	if err != nil {
+		return err
 	}
 	return exit(code)
+}
+
+// deliver prints, or replaces a file whole. What a collector or a web server
+// picks up, under a user of its own, everybody may read.
+func (env *environment) deliver(text, format, out string) error {
+	if out == "" {
+		fmt.Fprint(env.stdout, text)
+		return nil
+	}
+	mode := os.FileMode(0o600)
+	if format == "prometheus" || format == "html" {
+		mode = 0o644
+	}
+	if err := replaceFile(env.path(out), []byte(text), mode); err != nil {
+		return fmt.Errorf("flag -o: %w", err)
+	}
+	return nil
 }
 
 // statusOf puts together what the stores hold, and what the plan says of it.
 func statusOf(cfg *config.Config, have plan.Inventory, p plan.Plan) status {
 	s := status{FormatVersion: statusVersion, Version: version, Timestamp: p.Created.UTC(), Instances: []machineStatus{}, Stores: []storeStatus{},
-		Unclaimed: p.Unclaimed, Departed: p.Departed, Failures: p.Failures, Checks: p.Checks, Complete: len(p.Failures) == 0}
+		Unclaimed: p.Unclaimed, Departed: p.Departed, Failures: p.Failures, Checks: p.Checks, Complete: len(p.Failures) == 0, configuration: cfg.Name, hosts: have.Hosts}
 	t := tally{cfg: cfg, have: have, now: p.Created}
 	for _, i := range p.Instances {
 		if i.Want.Release == "" {

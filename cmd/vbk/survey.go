@@ -58,7 +58,7 @@ func (env *environment) saveInventory(out string, have plan.Inventory) error {
 			return fmt.Errorf("write inventory: %w", err)
 		}
 	} else {
-		if err := replaceFile(env.path(out), text); err != nil {
+		if err := replaceFile(env.path(out), text, 0o600); err != nil {
 			return fmt.Errorf("save inventory: %w", err)
 		}
 		fmt.Fprintf(env.stdout, "Saved %s and %s, %s, to %s.\n", count(len(have.Hosts), "host"), count(len(have.Stores), "store"), sizeOf(have), out)

@@ -20,7 +20,7 @@ type tally struct {
 // claimed is a machine that the survey has seen.
 func (t tally) claimed(i plan.Instance) machineStatus {
 	m := machineStatus{Address: i.Want.Address, Domain: i.Want.Domain, Host: i.Want.Host.Name, Store: i.Want.Store.Address(),
-		RPO: seconds(i.Want.Policy.RPO), Error: i.Error, Due: optional(i.Due), DueNow: i.Backup() != nil, Idle: i.Idle}
+		RPO: seconds(i.Want.Policy.RPO), policy: &i.Want.Policy, Error: i.Error, Due: optional(i.Due), DueNow: i.Backup() != nil, Idle: i.Idle}
 	f, known := t.folder(i)
 	t.count(&m, f)
 	if m.State = m.state(); !known {
@@ -48,6 +48,7 @@ func (t tally) folder(i plan.Instance) (f store.Domain, known bool) {
 
 // count adds what a folder holds.
 func (t tally) count(m *machineStatus, f store.Domain) {
+	m.folder = f
 	for n, c := range f.Chains {
 		for _, p := range c.Manifest.Points {
 			m.Points++
@@ -108,7 +109,7 @@ func (t tally) unseenFolder(address string, f store.Domain) (m machineStatus, ou
 	if owner.Configuration != t.cfg.Name || policy == nil || !t.silent(host) {
 		return m, false
 	}
-	m = machineStatus{Address: owner.Address, Domain: f.Name, Host: host, Store: address, RPO: seconds(policy.RPO), Unseen: true}
+	m = machineStatus{Address: owner.Address, Domain: f.Name, Host: host, Store: address, RPO: seconds(policy.RPO), policy: policy, Unseen: true}
 	t.count(&m, f)
 	m.State = m.state()
 	return m, true

@@ -37,7 +37,7 @@ func (f varFlag) String() string { return "" }
 
 // loadsConfiguration says whether a command takes -var and -var-file.
 func loadsConfiguration(command string) bool {
-	return !slices.Contains([]string{"fmt", "show", "dump", "version"}, command)
+	return !slices.Contains([]string{"fmt", "show", "dump", "version", "completion", "manual"}, command)
 }
 
 // inputs are what configurations are evaluated with.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,8 +14,44 @@ func (env *environment) versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version, and what this build can do",
 		Action: func(c *cli.Context) error {
-			fmt.Fprintf(env.stdout, "vbk %s, stream format v%d, %s, %s/%s, %s\n", version, format.Version, build, runtime.GOOS, runtime.GOARCH, runtime.Version())
+			fmt.Fprintf(env.stdout, "vbk %s%s, stream format v%d, %s, %s/%s, %s\n",
+				version, buildInfo(), format.Version, build, runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return nil
 		},
 	}
+}
+
+// source is what this program was built from, as far as it knows.
+type source struct {
+	commit  string
+	day     string // of the commit, 2026-11-22
+	changed bool   // since the commit
+}
+
+func buildInfo() (s source) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return s
+	}
+	for _, setting := range info.Settings {
+		switch setting.Key {
+		case "vcs.revision":
+			s.commit = setting.Value[:min(len(setting.Value), 12)]
+		case "vcs.time":
+			s.day = setting.Value[:min(len(setting.Value), len("2006-01-02"))]
+		case "vcs.modified":
+			s.changed = setting.Value == "true"
+		}
+	}
+	return s
+}
+
+func (s source) String() string {
+	switch {
+	case s.commit == "":
+		return ""
+	case s.changed:
+		return fmt.Sprintf(" (commit %s of %s, changed)", s.commit, s.day)
+	}
+	return fmt.Sprintf(" (commit %s of %s)", s.commit, s.day)
 }

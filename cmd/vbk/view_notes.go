@@ -82,7 +82,7 @@ func beyondRPO(p plan.Plan) []string {
 	var late []string
 	for _, i := range p.Instances {
 		rpo := time.Duration(i.Want.Policy.RPO)
-		if age := p.Created.Sub(i.Newest); i.Want.Release == "" && !i.Newest.IsZero() && rpo > 0 && age > rpo {
+		if age, ok := i.Age(p.Created); i.Want.Release == "" && ok && rpo > 0 && age > rpo {
 			late = append(late, fmt.Sprintf("%s (%s old, rpo = %q)", i.Want.Address, plan.Age(age), i.Want.Policy.RPO))
 		}
 	}

@@ -135,6 +135,9 @@ func article(b plan.Backup) string {
 }
 
 func (v planView) backup(i plan.Instance, b plan.Backup) {
+	if b.Redefine {
+		v.printf("  ~ checkpoint %s is redefined in libvirt first\n", b.Checkpoint)
+	}
 	v.printf("  %s point  %-11s  %-14s  %s\n", v.green("+"), kindWord(b.Kind), estimate(b), i.Want.Store.Address())
 	if b.Takes > 0 {
 		v.printf("      by earlier points: about %s to store, about %s\n", plan.Bytes(b.Stores), plan.Age(time.Duration(b.Takes)))
@@ -162,6 +165,9 @@ func estimate(b plan.Backup) string {
 
 func cleanupSteps(c plan.Cleanup) []string {
 	var parts []string
+	if c.Thaw {
+		parts = append(parts, "thaws the guest's file systems")
+	}
 	if c.Job != "" {
 		parts = append(parts, "ends backup job "+c.Job)
 	}

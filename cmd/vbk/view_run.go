@@ -77,6 +77,8 @@ func (v *runView) event(e executor.Event) {
 		}
 	case executor.Skipped:
 		v.line("%s: nothing to do: %s", e.Address, e.Why)
+	case executor.Warned:
+		v.line("%s: %s", e.Address, v.paint.yellow("warning: "+e.Err.Error()))
 	case executor.Failed:
 		v.endBar(e.Address)
 		v.fail(e)

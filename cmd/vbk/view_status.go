@@ -10,6 +10,7 @@ import (
 
 	"vbk/config"
 	"vbk/plan"
+	"vbk/store"
 )
 
 // statusVersion of what status -format json prints; docs/schema/status.json
@@ -29,6 +30,9 @@ type status struct {
 	Unclaimed     []string             `json:"unclaimed,omitempty"`
 	Departed      []plan.Departed      `json:"departed,omitempty"`
 	Failures      []plan.Failure       `json:"failures,omitempty"`
+
+	configuration string // its name
+	hosts         []plan.Host
 }
 
 // The states of a machine, the best first.
@@ -63,6 +67,9 @@ type machineStatus struct {
 	Damaged     int          `json:"damaged_points"`
 	ChainLength int          `json:"chain_length"` // points of the newest chain
 	Stored      int64        `json:"stored_bytes"`
+
+	policy *config.Policy
+	folder store.Domain // what is counted
 }
 
 type newestPoint struct {
@@ -118,6 +125,18 @@ func spanOf(seconds int64) config.Duration {
 
 // remarks are what is worth knowing and no problem.
 func (s status) remarks() []string {
+	all := s.oddities()
+	if len(s.Unclaimed) > 0 {
+		all = append(all, "Not backed up: "+listed(s.Unclaimed))
+	}
+	for _, d := range s.Departed {
+		all = append(all, "Departed: "+departure(d))
+	}
+	return all
+}
+
+// oddities are the remarks about hosts, machines and checks.
+func (s status) oddities() []string {
 	var all []string
 	remark := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	for _, f := range s.Failures {
@@ -138,12 +157,6 @@ func (s status) remarks() []string {
 			remark("check %s is not known: %s", c.Name, strings.TrimSuffix(c.Message, "."))
 		}
 	}
-	if len(s.Unclaimed) > 0 {
-		remark("Not backed up: %s", listed(s.Unclaimed))
-	}
-	for _, d := range s.Departed {
-		remark("Departed: %s", departure(d))
-	}
 	return all
 }
 
@@ -157,7 +170,7 @@ func (s status) print(w io.Writer) {
 			if m.Newest != nil {
 				newest, old = shortTime(m.Newest.Start), age(*m.Age)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", m.Address, m.State, newest, old, spanOf(m.RPO), m.next(),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", m.Address, m.State, newest, old, spanOf(m.RPO), m.Next(),
 				m.Points, m.ChainLength, plan.Bytes(m.Stored))
 		}
 		_ = table.Flush() // to memory
@@ -182,7 +195,7 @@ func (s status) print(w io.Writer) {
 	}
 }
 
-func (m machineStatus) next() string {
+func (m machineStatus) Next() string {
 	switch {
 	case m.Running:
 		return "running"

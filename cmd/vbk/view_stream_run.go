@@ -50,6 +50,8 @@ func (s *runStream) event(e executor.Event) {
 		s.complete(e)
 	case executor.Skipped:
 		s.env.tell(line{"info", "log", fmt.Sprintf("%s: nothing to do: %s", e.Address, e.Why), nil})
+	case executor.Warned:
+		s.env.tell(line{"warn", "log", fmt.Sprintf("%s: %v", e.Address, e.Err), nil})
 	case executor.Failed:
 		s.fail(e)
 	}

@@ -21,6 +21,8 @@ import (
 type hypervisor interface {
 	plan.Hypervisor
 	executor.Host
+	machines
+	Versions(ctx context.Context) (library, hypervisor uint32, err error)
 	Close() error
 }
 

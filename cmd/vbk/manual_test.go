@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// helpRaw is what a command line prints, of any width.
+func helpRaw(t *testing.T, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	env := &environment{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
+	if code := env.main(t.Context(), append([]string{"vbk"}, args...)); code != 0 || stderr.Len() > 0 {
+		t.Fatalf("vbk %s: exit code %d, stderr %q", strings.Join(args, " "), code, &stderr)
+	}
+	return stdout.String()
+}
+
+// TestManualIsTheProgram: every command, flag and exit code is in it.
+func TestManualIsTheProgram(t *testing.T) {
+	page, text := helpRaw(t, "manual"), helpRaw(t, "manual", "-format", "markdown")
+	global, commands := commandTable((&environment{}).app())
+	all := append(commands, commandRow{name: "", flags: global})
+	for _, c := range all {
+		_, ofCommand, found := strings.Cut(text, "\n### vbk "+c.name+"\n")
+		if c.name != "" && !found || !strings.Contains(page, "\n.SS vbk "+c.name) {
+			t.Errorf("no command %s", c.name)
+		}
+		if c.name == "" {
+			ofCommand = text
+		}
+		ofCommand, _, _ = strings.Cut(ofCommand, "\n### ")
+		for _, f := range c.flags {
+			if !strings.Contains(ofCommand, strings.TrimSpace("\n* `-"+f.name+" "+f.value)+"`: ") || !strings.Contains(page, `\fB\-`+strings.ReplaceAll(f.name, "-", `\-`)) {
+				t.Errorf("vbk %s: no flag -%s", c.name, f.name)
+			}
+		}
+	}
+	guarantees, err := os.ReadFile("../../docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range exitMeanings() {
+		if row := fmt.Sprintf("| %d | %s |", e.code, e.meaning); !strings.Contains(strings.ReplaceAll(string(guarantees), "`", ""), row) {
+			t.Errorf("docs/guarantees.md has no row %s", row)
+		}
+		wantOnPage(t, text, fmt.Sprintf("* `%d`: ", e.code))
+	}
+}
+
+// TestManualIsAPage: man's own checks find nothing.
+func TestManualIsAPage(t *testing.T) {
+	page := helpRaw(t, "manual")
+	for _, l := range strings.Split(page, "\n") {
+		if strings.HasPrefix(l, "'") || strings.HasPrefix(l, ".") && !strings.HasPrefix(l, ".TH ") && !strings.HasPrefix(l, ".S") &&
+			l != ".PP" && l != ".TP" && l != ".nf" && l != ".fi" {
+			t.Errorf("text became a request: %s", l)
+		}
+	}
+	for _, check := range [][]string{{"mandoc", "-T", "lint", "-W", "warning"}, {"groff", "-man", "-z", "-ww"}} {
+		if _, err := exec.LookPath(check[0]); err != nil {
+			t.Logf("%s is not installed", check[0])
+			continue
+		}
+		cmd := exec.Command(check[0], check[1:]...)
+		cmd.Stdin = strings.NewReader(page)
+		out, err := cmd.CombinedOutput()
+		if err != nil && cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(string(out)) {
+			if !strings.Contains(l, "missing date") { // tests are built without one
+				t.Errorf("%s: %s", strings.Join(check, " "), l)
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+//go:build cgo
+
+package main
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// testDrill boots the newest point beside the machine, and defines another of it.
+func (r real) testDrill(t *testing.T) {
+	t.Helper()
+	out, _ := r.run(t, 0, "drill", "web01@latest", "-boot", "guest: ready", "-scratch", r.root.Dir())
+	wantText(t, out, "Booted after ")
+	out, _ = r.run(t, 4, "drill", "web01@latest", "-boot", "never said", "-timeout", "1s", "-scratch", r.root.Dir())
+	wantText(t, out, "Booting web01@")
+	out, _ = r.run(t, 0, "restore", "web01@latest", "-o", filepath.Join(r.root.Dir(), "again"), "-define")
+	wantText(t, out, "Defined web01-restored, UUID ")
+	if err := r.root.Undefine("web01-restored"); err != nil {
+		t.Error(err)
+	}
+	r.wantClean(t)
+}
