@@ -45,3 +45,6 @@ microbench: deps ## run the benchmarks beside the code
 
 cover: deps ## coverage of all packages
 	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1
+
+package: deps ## build a .deb, an .rpm and a static archive into ./dist, and try them
+	rm -rf dist && packaging/build dist && packaging/try dist
