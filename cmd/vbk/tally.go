@@ -23,6 +23,9 @@ func (t tally) claimed(i plan.Instance) machineStatus {
 		RPO: seconds(i.Want.Policy.RPO), policy: &i.Want.Policy, Error: i.Error, Due: optional(i.Due), DueNow: i.Backup() != nil, Idle: i.Idle}
 	f, known := t.folder(i)
 	t.count(&m, f)
+	if old, ok := i.Age(t.now); ok && m.Age != nil { // a machine that is shut off may be as it was at its point
+		*m.Age = min(*m.Age, int64(old/time.Second))
+	}
 	if m.State = m.state(); !known {
 		m.State = stateUnknown
 	}
