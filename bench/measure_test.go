@@ -123,6 +123,7 @@ func newSite(t *testing.T, disks ...embedtest.DiskSpec) *site {
 	s.vbk = filepath.Join(s.dir, "vbk")
 	must(t, exec.Command("go", "build", "-o", s.vbk, "../cmd/vbk"))
 	s.uuid = s.root.Define(t, embedtest.Machine{Name: "web01", Disks: disks})
+	must(t, exec.Command("chmod", "1777", s.root.Dir())) // the peers put QEMU's socket there
 	return s
 }
 
