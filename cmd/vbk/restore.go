@@ -59,23 +59,12 @@ func (env *environment) restoreCommand() *cli.Command {
 
 // checkRestore looks at the arguments alone.
 func checkRestore(c *cli.Context) error {
-	path, byPath, err := fromPath(c, "a point")
-	what := c.Args().First()
-	switch {
-	case err != nil:
+	what, err := pointArgument(c)
+	if err != nil {
 		return err
-	case byPath:
-		what = "-i " + path
-	case c.NArg() != 1:
-		return hint(errors.New("vbk restore needs one point"), "vbk list shows the points")
-	case c.IsSet("until"):
-		return fmt.Errorf("flag -until belongs to -i PATH: the point %s says itself until when", what)
 	}
 	if err := checkMachine(c); err != nil {
 		return err
-	}
-	if c.IsSet("until") && c.String("until") == "" {
-		return errors.New("flag -until: the point is empty")
 	}
 	if c.IsSet("to") {
 		return checkOver(c)
@@ -90,6 +79,26 @@ func checkRestore(c *cli.Context) error {
 			"use -format raw, and qemu-img convert if need be, or the build with cgo (CGO_ENABLED=1)")
 	}
 	return nil
+}
+
+// pointArgument is the point as the command line names it: POINT, or -i PATH with
+// -until.
+func pointArgument(c *cli.Context) (what string, err error) {
+	path, byPath, err := fromPath(c, "a point")
+	what = c.Args().First()
+	switch {
+	case err != nil:
+		return "", err
+	case byPath && c.IsSet("until") && c.String("until") == "":
+		return "", errors.New("flag -until: the point is empty")
+	case byPath:
+		return "-i " + path, nil
+	case c.NArg() != 1:
+		return "", hint(fmt.Errorf("vbk %s needs one point", c.Command.Name), "vbk list shows the points")
+	case c.IsSet("until"):
+		return "", fmt.Errorf("flag -until belongs to -i PATH: the point %s says itself until when", what)
+	}
+	return what, nil
 }
 
 // openPoint opens the point of the command line.

@@ -59,16 +59,10 @@ func (env *environment) serveCommand() *cli.Command {
 
 // checkServe looks at the arguments alone.
 func checkServe(c *cli.Context) error {
-	path, byPath, err := fromPath(c, "a point")
+	_, err := pointArgument(c)
 	switch {
 	case err != nil:
 		return err
-	case !byPath && c.NArg() != 1:
-		return hint(errors.New("vbk serve needs one point"), "vbk list shows the points")
-	case !byPath && c.IsSet("until"):
-		return fmt.Errorf("flag -until belongs to -i PATH: the point %s says itself until when", c.Args().First())
-	case byPath && c.IsSet("until") && c.String("until") == "":
-		return fmt.Errorf("flag -until: the point in %s is empty", path)
 	case c.IsSet("socket") && c.IsSet("listen"):
 		return errors.New("flags -socket and -listen exclude each other")
 	case c.IsSet("overlays") && !c.Bool("writable"):
