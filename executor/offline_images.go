@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vbk/virt"
+	"vbk/virt/qcow2"
 )
 
 // QEMUImages are image files, with qemu-img and qemu-nbd.
@@ -34,9 +34,9 @@ func (QEMUImages) RemoveBitmap(ctx context.Context, path, name string) error {
 	if err != nil {
 		return err
 	}
-	image, err := virt.ReadQcow2(f)
+	image, err := qcow2.Read(f)
 	_ = f.Close() // only read
-	if errors.Is(err, virt.ErrNotQcow2) {
+	if errors.Is(err, qcow2.ErrNot) {
 		return nil
 	}
 	if _, there := image.Bitmap(name); err != nil || !there {
@@ -108,8 +108,8 @@ func (QEMUImages) Still(_ context.Context, path string) (string, error) {
 	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
 		return "", err
 	}
-	image, err := virt.ReadQcow2(f)
-	if err != nil && !errors.Is(err, virt.ErrNotQcow2) {
+	image, err := qcow2.Read(f)
+	if err != nil && !errors.Is(err, qcow2.ErrNot) {
 		return "", err
 	}
 	return fmt.Sprint(s.Dev, s.Ino, s.Rdev, s.Size, s.Mtim, s.Ctim, image), nil

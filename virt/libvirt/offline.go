@@ -10,6 +10,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vbk/virt"
+	"vbk/virt/qcow2"
 )
 
 // ForgetCheckpoint lets libvirt forget a checkpoint of a domain that does not
@@ -61,14 +62,14 @@ func readImages(v *virt.Domain) {
 	}
 }
 
-func readImage(d virt.Disk) (virt.Qcow2, error) {
+func readImage(d virt.Disk) (qcow2.Image, error) {
 	if d.Format != "qcow2" || d.Type != "file" && d.Type != "block" {
-		return virt.Qcow2{}, virt.ErrNotQcow2
+		return qcow2.Image{}, qcow2.ErrNot
 	}
 	f, err := os.Open(d.Source)
 	if err != nil {
-		return virt.Qcow2{}, err
+		return qcow2.Image{}, err
 	}
 	defer f.Close()
-	return virt.ReadQcow2(f)
+	return qcow2.Read(f)
 }

@@ -1,4 +1,4 @@
-package virt_test
+package qcow2_test
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"vbk/virt"
+	"vbk/virt/qcow2"
 )
 
 // qemuImage makes an image with qemu-img and qemu-io.
@@ -37,10 +38,10 @@ func qemuImage(t *testing.T, commands ...[]string) []byte {
 	return image
 }
 
-// TestQcow2 reads what QEMU's own programs write: a bitmap with grains that are
+// TestRead reads what QEMU's own programs write: a bitmap with grains that are
 // dirty, at the ragged end too, one that is dirty everywhere, an empty one, and one
 // that does not record.
-func TestQcow2(t *testing.T) {
+func TestRead(t *testing.T) {
 	image := qemuImage(t,
 		[]string{"qemu-img", "create", "-q", "-f", "qcow2", "IMAGE", "100000768"},
 		[]string{"qemu-img", "bitmap", "--add", "-g", "4096", "-f", "qcow2", "IMAGE", "small"},
@@ -49,12 +50,12 @@ func TestQcow2(t *testing.T) {
 		[]string{"qemu-img", "bitmap", "--add", "-f", "qcow2", "IMAGE", "empty"},
 		[]string{"qemu-img", "bitmap", "--add", "--disable", "-f", "qcow2", "IMAGE", "off"},
 	)
-	i, err := virt.ReadQcow2(bytes.NewReader(image))
+	i, err := qcow2.Read(bytes.NewReader(image))
 	if err != nil || i.Version != 3 || i.Size != 100000768 || i.DataFile || i.Encrypted || len(i.Bitmaps) != 4 {
 		t.Fatalf("%+v: %v", i, err)
 	}
 	// A ragged last grain counts whole, unless the disk is smaller.
-	for name, want := range map[string]virt.Qcow2Bitmap{
+	for name, want := range map[string]qcow2.Bitmap{
 		"small":   {Health: virt.Sound, Dirty: 64<<10 + 4096 + 4096},
 		"vbk-1":   {Health: virt.Sound, Dirty: 3 * 64 << 10},
 		"empty":   {Health: virt.Sound},
@@ -67,29 +68,29 @@ func TestQcow2(t *testing.T) {
 		}
 	}
 	for n := 0; n < len(image) && n < 1<<20; n += 97 { // cut off anywhere: an error or less, never a panic
-		if cut, err := virt.ReadQcow2(bytes.NewReader(image[:n])); err == nil && len(cut.Bitmaps) > 0 && n < 4096 {
+		if cut, err := qcow2.Read(bytes.NewReader(image[:n])); err == nil && len(cut.Bitmaps) > 0 && n < 4096 {
 			t.Fatalf("%d bytes hold %+v", n, cut)
 		}
 	}
-	if _, err := virt.ReadQcow2(bytes.NewReader(make([]byte, 512))); !errors.Is(err, virt.ErrNotQcow2) {
+	if _, err := qcow2.Read(bytes.NewReader(make([]byte, 512))); !errors.Is(err, qcow2.ErrNot) {
 		t.Errorf("zeroes: %v", err)
 	}
 }
 
-// TestQcow2Kinds: an external data file, encryption, and the old version.
-func TestQcow2Kinds(t *testing.T) {
+// TestReadKinds: an external data file, encryption, and the old version.
+func TestReadKinds(t *testing.T) {
 	create := []string{"qemu-img", "create", "-q", "-f", "qcow2"}
 	for name, c := range map[string]struct {
 		args []string
-		want virt.Qcow2
+		want qcow2.Image
 	}{
-		"data file": {[]string{"-o", "data_file=IMAGE.raw,data_file_raw=on"}, virt.Qcow2{Version: 3, DataFile: true}},
-		"encrypted": {[]string{"--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s"}, virt.Qcow2{Version: 3, Encrypted: true}},
-		"old":       {[]string{"-o", "compat=0.10"}, virt.Qcow2{Version: 2}},
+		"data file": {[]string{"-o", "data_file=IMAGE.raw,data_file_raw=on"}, qcow2.Image{Version: 3, DataFile: true}},
+		"encrypted": {[]string{"--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s"}, qcow2.Image{Version: 3, Encrypted: true}},
+		"old":       {[]string{"-o", "compat=0.10"}, qcow2.Image{Version: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := qemuImage(t, append(append(create[:len(create):len(create)], c.args...), "IMAGE", "1M"))
-			i, err := virt.ReadQcow2(bytes.NewReader(image))
+			i, err := qcow2.Read(bytes.NewReader(image))
 			if err != nil || i.Version != c.want.Version || i.DataFile != c.want.DataFile || i.Encrypted != c.want.Encrypted {
 				t.Errorf("%+v: %v", i, err)
 			}

@@ -1,4 +1,4 @@
-package virt
+package qcow2
 
 import (
 	"encoding/binary"
@@ -6,38 +6,40 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+
+	"vbk/virt"
 )
 
-// Qcow2 is what the header of a qcow2 file tells, with its bitmaps. See QEMU's
+// Image is what the header of a qcow2 file tells, with its bitmaps. See QEMU's
 // docs/interop/qcow2.txt.
-type Qcow2 struct {
+type Image struct {
 	Version   int
 	Size      int64 // virtual, bytes
 	DataFile  bool  // the guest's data is in another file, which others can write
 	Encrypted bool
-	Bitmaps   []Qcow2Bitmap
+	Bitmaps   []Bitmap
 }
 
-// Qcow2Bitmap is a bitmap in a file that no QEMU has open. Broken: it was in use
+// Bitmap is a bitmap in a file that no QEMU has open. Broken: it was in use
 // when a QEMU ended without saving it, or it records nothing.
-type Qcow2Bitmap struct {
+type Bitmap struct {
 	Name   string
-	Health Health // Sound or Broken
-	Dirty  int64  // bytes, where it is Sound
+	Health virt.Health // Sound or Broken
+	Dirty  int64       // bytes, where it is Sound
 }
 
 // Bitmap returns the bitmap of this name; one that is not there is Broken.
-func (i Qcow2) Bitmap(name string) (b Qcow2Bitmap, there bool) {
+func (i Image) Bitmap(name string) (b Bitmap, there bool) {
 	for _, b := range i.Bitmaps {
 		if b.Name == name {
 			return b, true
 		}
 	}
-	return Qcow2Bitmap{Name: name, Health: Broken}, false
+	return Bitmap{Name: name, Health: virt.Broken}, false
 }
 
-// ErrNotQcow2: the file is no qcow2 image.
-var ErrNotQcow2 = errors.New("not a qcow2 image")
+// ErrNot: the file is no qcow2 image.
+var ErrNot = errors.New("not a qcow2 image")
 
 // Limits of QEMU.
 const (
@@ -45,28 +47,28 @@ const (
 	maxTable     = 1 << 27      // bytes of a bitmap's clusters
 )
 
-// ReadQcow2 reads the header and the bitmaps of a qcow2 file.
-func ReadQcow2(r io.ReaderAt) (Qcow2, error) {
+// Read reads the header and the bitmaps of a qcow2 file.
+func Read(r io.ReaderAt) (Image, error) {
 	i, err := readHeader(r)
-	if err != nil && !errors.Is(err, ErrNotQcow2) {
+	if err != nil && !errors.Is(err, ErrNot) {
 		err = fmt.Errorf("read qcow2 image: %w", err)
 	}
 	return i, err
 }
 
-func readHeader(r io.ReaderAt) (Qcow2, error) {
+func readHeader(r io.ReaderAt) (Image, error) {
 	h := make([]byte, 104)
 	if _, err := r.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
-		return Qcow2{}, err
+		return Image{}, err
 	}
 	if string(h[:4]) != "QFI\xfb" {
-		return Qcow2{}, ErrNotQcow2
+		return Image{}, ErrNot
 	}
 	be := binary.BigEndian
 	clusterBits, size := be.Uint32(h[20:]), be.Uint64(h[24:])
-	i := Qcow2{Version: int(be.Uint32(h[4:])), Size: int64(size), Encrypted: be.Uint32(h[32:]) != 0}
+	i := Image{Version: int(be.Uint32(h[4:])), Size: int64(size), Encrypted: be.Uint32(h[32:]) != 0}
 	if clusterBits < 9 || clusterBits > 21 || i.Size < 0 {
-		return Qcow2{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
+		return Image{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
 	}
 	if i.Version < 3 {
 		return i, nil
@@ -107,7 +109,7 @@ func findExtension(r io.ReaderAt, at, cluster int64) ([]byte, error) {
 	return nil, nil
 }
 
-func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Qcow2Bitmap, error) {
+func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Bitmap, error) {
 	be := binary.BigEndian
 	count, length, at := be.Uint32(extension), be.Uint64(extension[8:]), be.Uint64(extension[16:])
 	if length > maxDirectory {
@@ -117,7 +119,7 @@ func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Qcow
 	if _, err := r.ReadAt(d, int64(at)); err != nil {
 		return nil, err
 	}
-	var all []Qcow2Bitmap
+	var all []Bitmap
 	for range count {
 		const fixed = 24
 		if len(d) < fixed {
@@ -139,23 +141,23 @@ func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Qcow
 }
 
 // readBitmap counts what is dirty in the bitmap of a directory entry.
-func readBitmap(r io.ReaderAt, entry []byte, size, cluster int64) (Qcow2Bitmap, error) {
+func readBitmap(r io.ReaderAt, entry []byte, size, cluster int64) (Bitmap, error) {
 	be := binary.BigEndian
 	at, length, flags, grainBits := be.Uint64(entry), int64(be.Uint32(entry[8:])), be.Uint32(entry[12:]), entry[17]
 	const inUse, records, extraIsKnown, dirtyTracking = 1 << 0, 1 << 1, 1 << 2, 1
 	if flags&inUse != 0 || flags&records == 0 || flags&^(inUse|records|extraIsKnown) != 0 || entry[16] != dirtyTracking {
-		return Qcow2Bitmap{Health: Broken}, nil
+		return Bitmap{Health: virt.Broken}, nil
 	}
 	if grainBits < 9 || grainBits > 31 {
-		return Qcow2Bitmap{}, fmt.Errorf("a bitmap of grains of 2^%d bytes", grainBits)
+		return Bitmap{}, fmt.Errorf("a bitmap of grains of 2^%d bytes", grainBits)
 	}
 	grains := (size + 1<<grainBits - 1) >> grainBits
 	if bytes := (grains + 7) / 8; length != (bytes+cluster-1)/cluster || length*cluster > maxTable {
-		return Qcow2Bitmap{}, fmt.Errorf("a bitmap of %d grains in %d clusters", grains, length)
+		return Bitmap{}, fmt.Errorf("a bitmap of %d grains in %d clusters", grains, length)
 	}
 	table := make([]byte, length*8)
 	if _, err := r.ReadAt(table, int64(at)); err != nil {
-		return Qcow2Bitmap{}, err
+		return Bitmap{}, err
 	}
 	var dirty int64
 	content := make([]byte, cluster)
@@ -167,12 +169,12 @@ func readBitmap(r io.ReaderAt, entry []byte, size, cluster int64) (Qcow2Bitmap, 
 			dirty += here
 		default:
 			if _, err := r.ReadAt(content, int64(e)); err != nil {
-				return Qcow2Bitmap{}, err
+				return Bitmap{}, err
 			}
 			dirty += ones(content, here)
 		}
 	}
-	return Qcow2Bitmap{Health: Sound, Dirty: min(dirty<<grainBits, size)}, nil
+	return Bitmap{Health: virt.Sound, Dirty: min(dirty<<grainBits, size)}, nil
 }
 
 // ones counts among the first n bits.
