@@ -268,7 +268,8 @@ func (x *conversion) disk(ctx context.Context, p store.Point, q *store.Point, d 
 func (x *conversion) recipe(p store.Point, q *store.Point, d store.PointDisk) recipe {
 	r := recipe{
 		chain: x.to, point: p, parent: pointAt(x.from, p.Parent), options: x.Options, version: x.Version, tag: x.tag(p),
-		disk:  store.PointDisk{Target: d.Target, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format},
+		disk: store.PointDisk{Target: d.Target, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
+			Identity: d.Identity, DataState: d.DataState},
 		write: func(name string, data []byte) error { return x.save(q, name, data) },
 	}
 	for _, other := range p.Disks {

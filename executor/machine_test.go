@@ -65,6 +65,11 @@ type machine struct {
 
 // newMachine has a qcow2 disk vda, and vdb of this format.
 func newMachine(t *testing.T, name, format string) *machine {
+	return machineOf(t, name, embedtest.DiskSpec{Target: "vda", Size: 20<<20 + 512}, embedtest.DiskSpec{Target: "vdb", Size: 3 << 20, Format: format})
+}
+
+// machineOf has these disks.
+func machineOf(t *testing.T, name string, disks ...embedtest.DiskSpec) *machine {
 	root := embedtest.New(t)
 	connection.Do(func() { connection.host, connection.err = libvirt.Connect(context.Background(), root.URI(), false) })
 	if connection.err != nil {
@@ -72,10 +77,13 @@ func newMachine(t *testing.T, name, format string) *machine {
 	}
 	m := &machine{
 		T: t, root: root, host: connection.host, now: time.Now().UTC(), rand: mathrand.New(mathrand.NewPCG(1, 2)),
-		sizes: map[string]int64{"vda": 20<<20 + 512, "vdb": 3 << 20}, dial: dialNBD,
+		sizes: map[string]int64{}, dial: dialNBD,
 		taken: map[string]map[string][sha256.Size]byte{},
 	}
-	m.uuid = root.Define(t, embedtest.Machine{Name: name, Disks: []embedtest.DiskSpec{{Target: "vda", Size: m.sizes["vda"]}, {Target: "vdb", Size: m.sizes["vdb"], Format: format}}})
+	for _, d := range disks {
+		m.sizes[d.Target] = d.Size
+	}
+	m.uuid = root.Define(t, embedtest.Machine{Name: name, Disks: disks})
 	dir := filepath.Join(t.TempDir(), "store")
 	if _, err := local.Init(dir, m.now, rand.Reader); err != nil {
 		t.Fatal(err)
@@ -259,7 +267,7 @@ func (m *machine) restored(d store.Domain) {
 	for _, c := range d.Chains {
 		for n, p := range c.Manifest.Points {
 			saw := m.taken[store.CheckpointName(m.store().ID(), c.Name, p.Attempt, p.Sequence)]
-			if len(saw) != 2 || len(p.Disks) != 2 {
+			if len(saw) != len(m.sizes) || len(p.Disks) != len(m.sizes) {
 				m.Fatalf("point %d has %d disks, copied were %d", p.Sequence, len(p.Disks), len(saw))
 			}
 			l, format := located{folder: d.Folder, chain: c.Name}, []string{"raw", "qcow2"}[n%2]
@@ -267,7 +275,7 @@ func (m *machine) restored(d store.Domain) {
 			if _, err := restore(m.Context(), m.store(), l, p.Sequence, r, func(string, int64, int64) {}); err != nil {
 				m.Fatal(err)
 			}
-			wantNames(m.T, r.Dir, 3)
+			wantNames(m.T, r.Dir, len(m.sizes)+1)
 			for target, want := range saw {
 				path := filepath.Join(r.Dir, target+"."+format)
 				if format == "qcow2" {

@@ -112,7 +112,20 @@ func (QEMUImages) Still(_ context.Context, path string) (string, error) {
 	if err != nil && !errors.Is(err, qcow2.ErrNot) {
 		return "", err
 	}
-	return fmt.Sprint(s.Dev, s.Ino, s.Rdev, s.Size, s.Mtim, s.Ctim, image), nil
+	state := fmt.Sprint(s.Dev, s.Ino, s.Rdev, s.Size, s.Mtim, s.Ctim, image)
+	if image.DataPath == "" {
+		return state, nil
+	}
+	data, err := os.Open(image.DataPath)
+	if err != nil {
+		return "", err
+	}
+	defer data.Close()
+	if err := unlocked(data); err != nil {
+		return "", err
+	}
+	err = unix.Fstat(int(data.Fd()), &s)
+	return fmt.Sprint(state, s.Dev, s.Ino, s.Rdev, s.Size, s.Mtim, s.Ctim), err
 }
 
 // unlocked fails if a QEMU has the file open for writing: it then holds a lock on

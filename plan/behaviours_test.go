@@ -35,6 +35,12 @@ func (s *situation) chains(all ...store.Chain) {
 
 func (s *situation) open() *store.Chain { return &s.folder.Chains[len(s.folder.Chains)-1] }
 
+// dataFile lets the disk have an external data file, in this state then and now.
+func (s *situation) dataFile(then, now string) {
+	s.open().Manifest.Points[1].Disks[0].DataState = then
+	s.domain.Disks[0].DataFile, s.domain.Disks[0].DataState = true, now
+}
+
 func (s *situation) full() { s.want.Full, s.want.FullAfter = true, s.open().Name }
 
 func (s *situation) decide() Instance {
@@ -267,8 +273,23 @@ var behaviours = []struct {
 		nil, "the domain has no disk to back up"},
 	{"disk of unknown size", func(s *situation) { s.domain.Disks[0].Size = 0 },
 		nil, "disk vda (/images/vda.qcow2): libvirt does not tell its size"},
-	{"disk with an external data file", func(s *situation) { s.domain.Disks[0].DataFile = true },
-		nil, "disk vda (/images/vda.qcow2) keeps its data in an external data file"},
+	{"another image at the path of a disk (its inode, its time of birth, its qcow2 header or what lies below it)", func(s *situation) {
+		s.open().Manifest.Points[1].Disks[0].Identity, s.domain.Disks[0].Identity = "inode 1", "inode 2"
+	}, []string{"resync"}, "/images/vda.qcow2 (vda) is another image than before: inode 2, was inode 1"},
+	{"another image at the path of a disk, `on_broken = \"full\"`", func(s *situation) {
+		s.open().Manifest.Points[1].Disks[0].Identity, s.domain.Disks[0].Identity = "inode 1", "inode 2"
+		s.want.Policy.Chain.OnBroken = "full"
+	}, []string{"full"}, "is another image than before"},
+	{"disk with an external data file, which the same QEMU has had since the newest point", func(s *situation) { s.dataFile("qemu 1", "qemu 1") },
+		[]string{"inc"}, "the newest point is 25h old"},
+	{"disk with an external data file, and another QEMU, or none, has had it since", func(s *situation) { s.dataFile("qemu 1", "qemu 2") },
+		[]string{"resync"}, "the data file of vda may have been written while no QEMU had it"},
+	{"disk with an external data file, of which nothing can be told", func(s *situation) { s.dataFile("", "") },
+		[]string{"resync"}, "the data file of vda may have been written while no QEMU had it"},
+	{"disk with an external data file, `on_broken = \"fail\"`", func(s *situation) {
+		s.dataFile("qemu 1", "qemu 2")
+		s.want.Policy.Chain.OnBroken = "fail"
+	}, []string{"resync"}, "the data file of vda may have been written while no QEMU had it"},
 	{"encrypted disk", func(s *situation) { s.domain.Disks[0].Encrypted = true },
 		nil, "disk vda (/images/vda.qcow2) is encrypted (LUKS)"},
 	{"domain shut off, the bitmaps in its images sound", func(s *situation) { s.domain.State = virt.ShutOff },

@@ -25,8 +25,9 @@ func streamOf(w Want) store.Stream {
 func newChain(w Want, disks []virt.Disk, closes, why string) choice {
 	b := &Backup{Kind: store.Full, Head: -1, Closes: closes, Stream: streamOf(w)}
 	for _, d := range disks {
-		b.Disks = append(b.Disks, DiskBackup{Target: d.Target, Base: true, Untracked: standsAlone(w) || d.Format == rawFormat,
-			Size: d.Size, Source: d.Source, Format: d.Format})
+		disk := newDiskBackup(d)
+		disk.Base, disk.Untracked = true, standsAlone(w) || d.Format == rawFormat
+		b.Disks = append(b.Disks, disk)
 		b.Estimate += wholeSize(d)
 	}
 	return choice{backup: b, reason: why}

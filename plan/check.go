@@ -97,7 +97,8 @@ func sameBackup(a, b *Backup) bool {
 }
 
 func sameDisk(a, b DiskBackup) bool {
-	a.Reason, b.Reason = "", ""
+	a.Reason, b.Reason = "", "" // what is compared where it matters shows in the way the disk is read
+	a.Identity, a.DataState, b.Identity, b.DataState = "", "", "", ""
 	return a == b
 }
 

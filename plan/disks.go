@@ -15,6 +15,10 @@ const rawFormat = "raw"
 // Whole says whether all data of the disk is read.
 func (d DiskBackup) Whole() bool { return d.Base || d.Resync }
 
+func newDiskBackup(d virt.Disk) DiskBackup {
+	return DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format, Identity: d.Identity, DataState: d.DataState}
+}
+
 // extension is a chain that a point may join.
 type extension struct {
 	want    Want
@@ -65,7 +69,7 @@ type joining struct {
 // join decides whether a disk is read by its bitmap, or how it joins the chain
 // without one.
 func (e extension) join(d virt.Disk) joining {
-	j := joining{DiskBackup: DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format}, fits: true}
+	j := joining{DiskBackup: newDiskBackup(d), fits: true}
 	raw := d.Format == rawFormat
 	v3 := e.open.Manifest.Stream == store.V3
 	onBroken := e.want.Policy.Chain.OnBroken
@@ -78,7 +82,8 @@ func (e extension) join(d virt.Disk) joining {
 		return j
 	}
 	j.bytes, j.Untracked = wholeSize(d), raw
-	_, had := e.head.Disk(d.Target)
+	old, had := e.head.Disk(d.Target)
+	broken := !raw && !writtenUnseen(old, d) // these two are as they have to be
 	switch {
 	case !had && (v3 || !e.everHad(d.Target)):
 		j.Base = true
@@ -86,14 +91,14 @@ func (e extension) join(d virt.Disk) joining {
 		j.fits = false
 	case raw && e.want.Policy.Disks.Raw == "full":
 		j.Base = true
-	case !raw && (onBroken == "full" || onBroken == "fail"):
+	case broken && (onBroken == "full" || onBroken == "fail"):
 		j.fits = false
 	case e.open.Manifest.HashKey == "": // nothing to compare with
 		j.Base = true
 	default:
 		j.Resync = true
 	}
-	j.fails = !j.fits && !raw && onBroken == "fail" && e.head.Distrusted == ""
+	j.fails = !j.fits && broken && onBroken == "fail" && e.head.Distrusted == ""
 	return j
 }
 
@@ -120,6 +125,10 @@ func (e extension) whyWhole(d virt.Disk) string {
 		return fmt.Sprintf("%s was %s, is %s", d.Target, Bytes(old.Size), Bytes(d.Size))
 	case old.Source != d.Source:
 		return fmt.Sprintf("the image of %s was %s, is %s", d.Target, old.Source, d.Source)
+	case old.Identity != "" && d.Identity != "" && old.Identity != d.Identity:
+		return fmt.Sprintf("%s (%s) is another image than before: %s, was %s", d.Source, d.Target, d.Identity, old.Identity)
+	case writtenUnseen(old, d):
+		return fmt.Sprintf("the data file of %s may have been written while no QEMU had it", d.Target)
 	case e.forgot != "": // libvirt tells when it is redefined
 		return ""
 	case !tracked:
@@ -130,10 +139,16 @@ func (e extension) whyWhole(d virt.Disk) string {
 	return ""
 }
 
+// writtenUnseen says whether others than the QEMU that the bitmap is of may have
+// written to the external data file of an image since the head.
+func writtenUnseen(old store.PointDisk, d virt.Disk) bool {
+	return d.DataFile && (d.DataState == "" || old.DataState != d.DataState)
+}
+
 // wholeSize estimates what reading a whole disk reads: what its image occupies,
 // where that is known and less.
 func wholeSize(d virt.Disk) int64 {
-	if d.Allocated > 0 && d.Allocated < d.Size {
+	if d.Allocated > 0 && d.Allocated < d.Size && !d.DataFile {
 		return d.Allocated
 	}
 	return d.Size

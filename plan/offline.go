@@ -64,9 +64,6 @@ func unreadable(d virt.Disk) (why, hint string) {
 	case d.Encrypted: // its scratch file and its points would hold it in the clear
 		return fmt.Sprintf("disk %s (%s) is encrypted (LUKS): store and scratch files would hold it in the clear", d.Target, d.Source),
 			"back it up from inside the guest, and " + leave
-	case d.DataFile: // whoever writes to that file, no bitmap sees it
-		return fmt.Sprintf("disk %s (%s) keeps its data in an external data file, which can be written without its bitmap", d.Target, d.Source),
-			"qemu-img convert makes an image of its own of it; or " + leave
 	}
 	return "", ""
 }

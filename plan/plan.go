@@ -134,6 +134,8 @@ type DiskBackup struct {
 	Size      int64  `json:"size"`
 	Source    string `json:"source"`
 	Format    string `json:"format"`
+	Identity  string `json:"identity,omitempty"`   // of the image, and
+	DataState string `json:"data_state,omitempty"` // of its data file, when the point begins
 }
 
 // Prune releases a whole chain: every point of it is deleted.

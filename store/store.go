@@ -193,6 +193,8 @@ type PointDisk struct {
 	Size       int64    `json:"size"` // virtual size, bytes
 	Source     string   `json:"source"`
 	Format     string   `json:"format"`
+	Identity   string   `json:"identity,omitempty"`    // of the image, as virt.Disk has it
+	DataState  string   `json:"data_state,omitempty"`  // of its external data file, as virt.Disk has it
 	FileSize   int64    `json:"file_size"`             // bytes of File
 	Data       int64    `json:"data"`                  // bytes of the guest in data entries
 	Stored     int64    `json:"stored"`                // bytes of the stored chunks

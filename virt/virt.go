@@ -44,8 +44,10 @@ type Disk struct {
 	Size      int64  `json:"size"`                // virtual size, bytes; 0 if it cannot be told
 	Allocated int64  `json:"allocated,omitempty"` // bytes the image occupies on its host, 0 if unknown
 	ReadOnly  bool   `json:"read_only,omitempty"`
-	DataFile  bool   `json:"data_file,omitempty"` // the guest's data is in an external data file of the qcow2 image
-	Encrypted bool   `json:"encrypted,omitempty"` // by QEMU (LUKS)
+	Identity  string `json:"identity,omitempty"`   // tells the image from another at the same address; "" if it cannot be seen from here
+	DataFile  bool   `json:"data_file,omitempty"`  // the guest's data is in an external data file of the qcow2 image
+	DataState string `json:"data_state,omitempty"` // of that file: as long as it is the same, nobody but one QEMU can have written; "" if it cannot be seen from here
+	Encrypted bool   `json:"encrypted,omitempty"`  // by QEMU (LUKS)
 	Shared    bool   `json:"shared,omitempty"`
 }
 

@@ -4,6 +4,7 @@ package libvirt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -43,11 +44,20 @@ func (h *Host) ForgetCheckpoint(ctx context.Context, uuid, name string) error {
 // nothing then. A file that cannot be read leaves them Unseen.
 func readImages(v *virt.Domain) {
 	for n, disk := range v.Disks {
+		if disk.Type != "file" && disk.Type != "block" || disk.Source == "" {
+			continue
+		}
 		image, err := readImage(disk)
+		if err == nil || errors.Is(err, qcow2.ErrNot) {
+			v.Disks[n].Identity = identity(disk.Source, image)
+		}
 		if err != nil {
 			continue
 		}
 		v.Disks[n].DataFile, v.Disks[n].Encrypted = image.DataFile, disk.Encrypted || image.Encrypted
+		if image.DataFile {
+			v.Disks[n].DataState = dataState(*v, image)
+		}
 		if v.State != virt.ShutOff {
 			continue
 		}
@@ -63,10 +73,14 @@ func readImages(v *virt.Domain) {
 }
 
 func readImage(d virt.Disk) (qcow2.Image, error) {
-	if d.Format != "qcow2" || d.Type != "file" && d.Type != "block" {
+	if d.Format != "qcow2" {
 		return qcow2.Image{}, qcow2.ErrNot
 	}
-	f, err := os.Open(d.Source)
+	return openImage(d.Source)
+}
+
+func openImage(path string) (qcow2.Image, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return qcow2.Image{}, err
 	}

@@ -14,8 +14,12 @@ import (
 // docs/interop/qcow2.txt.
 type Image struct {
 	Version   int
-	Size      int64 // virtual, bytes
-	DataFile  bool  // the guest's data is in another file, which others can write
+	Size      int64  // virtual, bytes
+	DataFile  bool   // the guest's data is in another file, which others can write
+	DataPath  string // of that file, as the header has it; "" if it has none
+	Backing   string // the image below, as the header has it
+	Cluster   int64  // bytes
+	L1        int64  // where the table of tables lies: it moves only when the disk grows
 	Encrypted bool
 	Bitmaps   []Bitmap
 }
@@ -70,43 +74,71 @@ func readHeader(r io.ReaderAt) (Image, error) {
 	if clusterBits < 9 || clusterBits > 21 || i.Size < 0 {
 		return Image{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
 	}
+	i.Cluster, i.L1 = 1<<clusterBits, int64(be.Uint64(h[40:]))
+	var err error
+	if i.Backing, err = readName(r, int64(be.Uint64(h[8:])), be.Uint32(h[16:])); err != nil {
+		return Image{}, err
+	}
 	if i.Version < 3 {
 		return i, nil
 	}
 	const dataFile, bitmapsAreCurrent = 1 << 2, 1 << 0
 	i.DataFile = be.Uint64(h[72:])&dataFile != 0
-	if be.Uint64(h[88:])&bitmapsAreCurrent == 0 { // somebody who knows nothing of bitmaps has written
-		return i, nil
-	}
-	extension, err := findExtension(r, int64(be.Uint32(h[100:])), 1<<clusterBits)
-	if err != nil || extension == nil {
+	extensions, err := readExtensions(r, int64(be.Uint32(h[100:])), i.Cluster)
+	if err != nil {
 		return i, err
 	}
-	i.Bitmaps, err = readDirectory(r, extension, i.Size, 1<<clusterBits)
+	i.DataPath = string(extensions[extensionDataFile])
+	bitmaps := extensions[extensionBitmaps]
+	if len(bitmaps) != 24 || be.Uint64(h[88:])&bitmapsAreCurrent == 0 { // somebody who knows nothing of bitmaps has written
+		return i, nil
+	}
+	i.Bitmaps, err = readDirectory(r, bitmaps, i.Size, i.Cluster)
 	return i, err
 }
 
-// findExtension returns the header extension of bitmaps, nil if there is none.
-// Extensions end with the first cluster.
-func findExtension(r io.ReaderAt, at, cluster int64) ([]byte, error) {
-	const bitmaps, end = 0x23852875, 0
+// readName reads the name of another file, "" if the header has none.
+func readName(r io.ReaderAt, at int64, length uint32) (string, error) {
+	const longest = 1023
+	if at == 0 || length == 0 {
+		return "", nil
+	}
+	if length > longest {
+		return "", fmt.Errorf("a name of %d bytes", length)
+	}
+	name := make([]byte, length)
+	_, err := r.ReadAt(name, at)
+	return string(name), err
+}
+
+// Header extensions that are read.
+const (
+	extensionBitmaps  = 0x23852875
+	extensionDataFile = 0x44415441
+)
+
+// readExtensions returns the header extensions that are known here. They end with
+// the first cluster.
+func readExtensions(r io.ReaderAt, at, cluster int64) (map[uint32][]byte, error) {
+	found := map[uint32][]byte{}
 	head := make([]byte, 8)
 	for at+8 <= cluster {
 		if _, err := r.ReadAt(head, at); err != nil {
 			return nil, err
 		}
 		kind, length := binary.BigEndian.Uint32(head), int64(binary.BigEndian.Uint32(head[4:]))
-		switch {
-		case kind == end:
-			return nil, nil
-		case kind == bitmaps && length == 24:
-			content := make([]byte, length)
-			_, err := r.ReadAt(content, at+8)
-			return content, err
+		if kind == 0 || at+8+length > cluster {
+			break
+		}
+		if kind == extensionBitmaps || kind == extensionDataFile {
+			found[kind] = make([]byte, length)
+			if _, err := r.ReadAt(found[kind], at+8); err != nil {
+				return nil, err
+			}
 		}
 		at += 8 + (length+7)/8*8
 	}
-	return nil, nil
+	return found, nil
 }
 
 func readDirectory(r io.ReaderAt, extension []byte, size, cluster int64) ([]Bitmap, error) {
