@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 
 	"vbk/executor"
@@ -121,19 +121,27 @@ func (w *world) done() []located {
 	return all
 }
 
-// TestCrash dies before every effect on store, hypervisor and exports, by a
-// kill and by a power failure, and goes on.
-func TestCrash(t *testing.T) {
-	fates := map[string]func(*storetest.Disk) *storetest.Disk{
+// fates are what a death leaves of what was not synced by then: all of it, nothing,
+// or some bytes of some files under some names.
+func fates(seed int) map[string]func(*storetest.Disk) *storetest.Disk {
+	random := mathrand.New(mathrand.NewPCG(11, uint64(seed)))
+	some := func(n int) int { return random.IntN(n + 1) }
+	return map[string]func(*storetest.Disk) *storetest.Disk{
 		"killed":     (*storetest.Disk).KillProcess,
 		"power lost": func(d *storetest.Disk) *storetest.Disk { return d.Crash(storetest.Lose) },
+		"torn":       func(d *storetest.Disk) *storetest.Disk { return d.Crash(some) },
 	}
+}
+
+// TestCrash dies in every effect on store, hypervisor, agent and exports, by a
+// kill and by power failures, and goes on.
+func TestCrash(t *testing.T) {
 	for name, s := range scenarios {
-		for fate, crash := range fates {
+		for fate := range fates(0) {
 			t.Run(name+", "+fate, func(t *testing.T) {
 				t.Parallel()
 				n := max(s.from, 1)
-				for ; s.dies(t, n, crash); n++ {
+				for ; s.dies(t, n, fates(n)[fate]); n++ {
 				}
 				if n < 40 {
 					t.Errorf("only %d effects were seen", n)
@@ -148,7 +156,7 @@ func (s scenario) dies(t *testing.T, n int, crash func(*storetest.Disk) *storete
 	w := s.prepare(t)
 	before := w.points()
 	p := w.plan(s.o)
-	faults := &storetest.Faults{FS: w.disk, At: n, Die: true}
+	faults := &storetest.Faults{FS: w.disk, At: n, Die: true, Half: true}
 	w.fs, w.step = faults, func(op string) error {
 		err := dead(faults, op)
 		if err != nil && op == "Thaw" { // the dead do not ask again
@@ -187,65 +195,6 @@ func dead(faults *storetest.Faults, op string) error {
 		return err
 	}
 	return nil
-}
-
-// TestFault lets every effect on the store fail once, as a full or failing disk
-// does. The guest never pays for it, and what is said to be done is done.
-func TestFault(t *testing.T) {
-	for name, s := range scenarios {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for n := max(s.from, 1); s.fails(t, n); n++ {
-			}
-		})
-	}
-}
-
-func (s scenario) fails(t *testing.T, n int) bool {
-	w := s.prepare(t)
-	before := w.points()
-	p := w.plan(s.o)
-	faults := &storetest.Faults{FS: w.disk, At: n, Err: syscall.ENOSPC, Half: true}
-	w.fs = faults
-	r := w.run(context.Background(), p)
-	if !faults.Fired() {
-		return false
-	}
-	w.noJob()
-	known := w.done()
-	err := w.failure()
-	if r.Failed > 0 && !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("failed by %v", err)
-	}
-	if errors.Is(err, store.ErrUncertain) && len(known) == 0 {
-		if len(before) > 0 {
-			w.uncertain(before[len(before)-1].point)
-		}
-		w.disk = w.disk.Crash(storetest.Lose)
-	}
-	w.disk.KillProcess()
-	w.fs = w.disk
-	s.recovered(w, known)
-	if t.Failed() {
-		t.Fatalf("after a fault at effect %d: %v", n, err)
-	}
-	return true
-}
-
-// uncertain wants both checkpoints where nobody knows whether the point exists.
-func (w *world) uncertain(old store.Point) {
-	w.t.Helper()
-	d, err := w.host.Domain(context.Background(), uuid)
-	if err != nil || len(d.Checkpoints) != 3 || !w.hasCheckpoint(old.Checkpoint) {
-		w.t.Errorf("checkpoints are %+v, %v; want the foreign one, %s and a new one", d.Checkpoints, err, old.Checkpoint)
-	}
-}
-
-func (w *world) noJob() {
-	w.t.Helper()
-	if d, err := w.host.Domain(context.Background(), uuid); err != nil || d.Job != nil {
-		w.t.Errorf("the guest goes on paying for job %+v: %v", d.Job, err)
-	}
 }
 
 // interruptions are what can happen at any step of hypervisor and export.

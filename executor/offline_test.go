@@ -104,7 +104,7 @@ func TestOfflineInterrupted(t *testing.T) {
 	s := scenario{kinds: "full inc", change: (*world).off}
 	for n := 1; s.dies(t, n, (*storetest.Disk).KillProcess); n++ {
 	}
-	for n := 1; s.fails(t, n); n += 2 {
+	for n := 1; s.fails(t, n, "full"); n += 2 {
 	}
 	for n := 1; s.interrupted(t, n, interruptions["failing"]); n++ {
 	}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"sync"
+	"syscall"
 	"time"
 
 	"vbk/format"
@@ -22,6 +23,7 @@ type Faults struct {
 	Half bool  // a failing write has written half
 	Done bool  // the effect takes place and then fails
 	Lost bool  // what a failing sync of a folder was to make durable never is
+	Last bool  // every later effect fails as well; but on a full disk (ENOSPC) removing works
 
 	mu    sync.Mutex
 	count int
@@ -60,7 +62,7 @@ func (f *Faults) hit() (bool, error) {
 		return false, ErrDied
 	}
 	f.count++
-	if f.count != f.At {
+	if f.count != f.At && !(f.Last && f.fired) {
 		return false, nil
 	}
 	f.fired = true
@@ -134,6 +136,9 @@ func (f *Faults) Touch(name string, at time.Time) error {
 }
 
 func (f *Faults) Remove(name string) error {
+	if f.Last && f.Fired() && errors.Is(f.Err, syscall.ENOSPC) {
+		return f.FS.Remove(name)
+	}
 	return f.effect(func() error { return f.FS.Remove(name) })
 }
 
