@@ -53,6 +53,11 @@ func keepTwo(w *world) {
 // prepare brings a world to the moment before the run that is interrupted.
 func (s scenario) prepare(t *testing.T) *world {
 	w := newWorld(t, t.TempDir(), 3)
+	s.fill(w)
+	return w
+}
+
+func (s scenario) fill(w *world) {
 	w.policy().Compression.Codec = "none" // for speed
 	w.define(map[string]int64{"vda": 200<<10 + 512, "vdb": 70 << 10})
 	w.addForeign()
@@ -61,12 +66,11 @@ func (s scenario) prepare(t *testing.T) *world {
 			break
 		}
 		if r := w.apply(plan.Options{}); r.Failed > 0 {
-			t.Fatalf("%v", w.failure())
+			w.t.Fatalf("%v", w.failure())
 		}
 		w.nextDay()
 	}
 	s.change(w)
-	return w
 }
 
 // recovered applies again, with everything fresh, until all is as if nothing had
@@ -157,13 +161,7 @@ func (s scenario) dies(t *testing.T, n int, crash func(*storetest.Disk) *storete
 	before := w.points()
 	p := w.plan(s.o)
 	faults := &storetest.Faults{FS: w.disk, At: n, Die: true, Half: true}
-	w.fs, w.step = faults, func(op string) error {
-		err := dead(faults, op)
-		if err != nil && op == "Thaw" { // the dead do not ask again
-			err = errors.Join(err, virt.ErrNoDomain)
-		}
-		return err
-	}
+	die(w, faults)
 	r := w.run(context.Background(), p)
 	if !faults.Fired() {
 		if r.Failed > 0 {
@@ -182,6 +180,17 @@ func (s scenario) dies(t *testing.T, n int, crash func(*storetest.Disk) *storete
 		t.Fatalf("after a death at effect %d", n)
 	}
 	return true
+}
+
+// die makes what a run asks of the hypervisor effects among those on the store.
+func die(w *world, faults *storetest.Faults) {
+	w.fs, w.step = faults, func(op string) error {
+		err := dead(faults, op)
+		if err != nil && op == "Thaw" { // the dead do not ask again
+			err = errors.Join(err, virt.ErrNoDomain)
+		}
+		return err
+	}
 }
 
 // dead counts what is asked of the hypervisor among the effects on the store,

@@ -2,16 +2,15 @@ package local_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"vbk/format"
 	"vbk/store/local"
+	"vbk/store/storetest"
 )
 
 // TestMergeMovesNoData merges a full of 2 GiB (in a quick run 256 MiB) with an
@@ -22,7 +21,7 @@ func TestMergeMovesNoData(t *testing.T) {
 	if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
 		full = 2 << 30
 	}
-	t.Run("reflink", func(t *testing.T) { movesNoData(t, mountXFS(t), full, true) })
+	t.Run("reflink", func(t *testing.T) { movesNoData(t, storetest.NewLoop(t, "xfs", 3<<30).Dir, full, true) })
 	t.Run("holes", func(t *testing.T) { movesNoData(t, t.TempDir(), 64<<20, false) })
 }
 
@@ -108,29 +107,4 @@ func used(t *testing.T, dir string, s *local.Store) int64 {
 		total = int64(st.Blocks-st.Bfree) * st.Bsize
 	}
 	return total
-}
-
-// mountXFS mounts an XFS of its own, in a sparse file.
-func mountXFS(t *testing.T) string {
-	t.Helper()
-	parent := t.TempDir()
-	disk, dir := filepath.Join(parent, "xfs"), filepath.Join(parent, "mounted")
-	err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, 3<<30), os.Mkdir(dir, 0o700))
-	for _, command := range [][]string{{"mkfs.xfs", "-q", "-m", "reflink=1", disk}, {"mount", "-o", "loop", disk, dir}} {
-		if err == nil {
-			var out []byte
-			out, err = exec.Command(command[0], command[1:]...).CombinedOutput()
-			if err != nil {
-				err = fmt.Errorf("%s: %w: %s", command[0], err, out)
-			}
-		}
-	}
-	if err != nil {
-		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
-			t.Fatalf("no XFS: %v", err)
-		}
-		t.Skipf("no XFS: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
 }

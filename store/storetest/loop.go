@@ -1,0 +1,80 @@
+//go:build linux
+
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// Loop is a real file system of its own, in a sparse file, mounted for a test.
+type Loop struct {
+	Dir   string // where it is mounted
+	image string
+}
+
+// NewLoop makes an ext4, xfs or btrfs of so many bytes. Where nothing can be
+// mounted the test is skipped with the reason; with VBK_REQUIRE_PEERS=1 it fails.
+func NewLoop(t testing.TB, kind string, size int64) *Loop {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), kind)
+	err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, size))
+	if err == nil {
+		err = command("mkfs."+kind, "-q", image)
+	}
+	var l *Loop
+	if err == nil {
+		l, err = mount(t, image)
+	}
+	if err != nil {
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			t.Fatalf("no %s: %v", kind, err)
+		}
+		t.Skipf("no %s: %v", kind, err)
+	}
+	return l
+}
+
+// PowerLoss mounts what a power failure at this moment would leave: a copy of what
+// has reached the file under the file system. The old one stays mounted.
+func (l *Loop) PowerLoss(t testing.TB) *Loop {
+	t.Helper()
+	after := filepath.Join(t.TempDir(), filepath.Base(l.image))
+	err := command("cp", "--sparse=always", l.image, after)
+	var copied *Loop
+	if err == nil {
+		copied, err = mount(t, after)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+func mount(t testing.TB, image string) (*Loop, error) {
+	dir, options := filepath.Join(filepath.Dir(image), "mounted"), "loop"
+	if filepath.Base(image) == "xfs" {
+		options += ",nouuid" // a copy has the same
+	}
+	if err := errors.Join(os.Mkdir(dir, 0o700), command("mount", "-o", options, image, dir)); err != nil {
+		return nil, err
+	}
+	l := &Loop{Dir: dir, image: image}
+	t.Cleanup(l.Unmount)
+	return l, os.Chmod(dir, 0o700)
+}
+
+// Unmount ends it before the test does. It may be done twice.
+func (l *Loop) Unmount() { _ = syscall.Unmount(l.Dir, syscall.MNT_DETACH) }
+
+func command(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
