@@ -12,12 +12,12 @@ import (
 )
 
 // faults are how an effect on the store fails: once, or from then on.
-var faults = map[string]storetest.Faults{
-	"full":            {Err: syscall.ENOSPC, Half: true},
-	"full for good":   {Err: syscall.ENOSPC, Half: true, Last: true},
-	"broken":          {Err: syscall.EIO, Lost: true},
-	"broken for good": {Err: syscall.EIO, Lost: true, Last: true},
-	"reply lost":      {Err: syscall.EIO, Done: true},
+var faults = map[string]func(f *storetest.Faults){
+	"full":            func(f *storetest.Faults) { f.Err, f.Half = syscall.ENOSPC, true },
+	"full for good":   func(f *storetest.Faults) { f.Err, f.Half, f.Last = syscall.ENOSPC, true, true },
+	"broken":          func(f *storetest.Faults) { f.Err, f.Lost = syscall.EIO, true },
+	"broken for good": func(f *storetest.Faults) { f.Err, f.Lost, f.Last = syscall.EIO, true, true },
+	"reply lost":      func(f *storetest.Faults) { f.Err, f.Done = syscall.EIO, true },
 }
 
 // TestFault lets every effect on the store fail, as a full or failing disk
@@ -42,8 +42,8 @@ func (s scenario) fails(t *testing.T, n int, how string) bool {
 	w := s.prepare(t)
 	before := w.points()
 	p := w.plan(s.o)
-	is := faults[how]
-	f := &storetest.Faults{FS: w.disk, At: n, Err: is.Err, Half: is.Half, Done: is.Done, Lost: is.Lost, Last: is.Last}
+	f := &storetest.Faults{FS: w.disk, At: n}
+	faults[how](f)
 	w.fs = f
 	r := w.run(context.Background(), p)
 	if !f.Fired() {
@@ -52,7 +52,7 @@ func (s scenario) fails(t *testing.T, n int, how string) bool {
 	w.noJob()
 	known := w.done()
 	err := w.failure()
-	if r.Failed > 0 && !errors.Is(err, is.Err) {
+	if r.Failed > 0 && !errors.Is(err, f.Err) {
 		t.Errorf("failed by %v", err)
 	}
 	if errors.Is(err, store.ErrUncertain) && len(known) == 0 {
