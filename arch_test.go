@@ -67,6 +67,9 @@ func TestArrowsPointOneWay(t *testing.T) {
 				if isOurs && !slices.Contains(allowed, ours) {
 					t.Errorf("%s imports %s, but %s may import only %v", name, ours, dir, allowed)
 				}
+				if strings.HasPrefix(imported, "log") && dir != "cmd/vbk" {
+					t.Errorf("%s imports %s: only commands log", name, imported)
+				}
 				if slices.Contains(outside[dir], imported) {
 					t.Errorf("%s imports %s, which %s must not", name, imported, dir)
 				}
@@ -110,7 +113,7 @@ func packages(t *testing.T) map[string]map[string]*ast.File {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly|parser.ParseComments)
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -127,4 +130,65 @@ func packages(t *testing.T) map[string]map[string]*ast.File {
 		t.Fatalf("found only %d packages", len(all))
 	}
 	return all
+}
+
+// caught are the functions that keep a panic from leaving a goroutine.
+var caught = []string{"recover", "caught", "guarded", "catch"}
+
+// TestPanicsAreCaught wants each goroutine of the program to catch its panics: one
+// that leaves a goroutine ends the process with exit code 2, which says "changes".
+func TestPanicsAreCaught(t *testing.T) {
+	for dir, files := range packages(t) {
+		for name, file := range files {
+			if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(dir, "test") || dir == "bench" {
+				continue
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if body := concurrent(n); body != nil && !catches(body) {
+					t.Errorf("%s: a goroutine whose panic would end the process, by byte %d", name, n.Pos())
+				}
+				return true
+			})
+		}
+	}
+}
+
+// concurrent is what a node runs in a goroutine of its own, nil if nothing.
+func concurrent(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return n.Call
+	case *ast.CallExpr:
+		if f, ok := n.Fun.(*ast.SelectorExpr); ok && (f.Sel.Name == "Go" || f.Sel.Name == "AfterFunc") {
+			return n.Args[len(n.Args)-1]
+		}
+	}
+	return nil
+}
+
+// catches says whether a goroutine catches its panics, or is one call of another
+// package: it closes, waits, shuts down.
+func catches(body ast.Node) bool {
+	found, calls, ours := false, 0, 0
+	ast.Inspect(body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		calls++
+		switch f := call.Fun.(type) {
+		case *ast.Ident:
+			found = found || slices.Contains(caught, f.Name)
+			if f.Name != "close" {
+				ours++
+			}
+		case *ast.SelectorExpr:
+			found = found || slices.Contains(caught, f.Sel.Name)
+			if !slices.Contains([]string{"Close", "Wait", "Shutdown", "EventRunDefaultImpl"}, f.Sel.Name) {
+				ours++
+			}
+		}
+		return true
+	})
+	return found || calls > 0 && ours == 0
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Checks   []Check   // sorted by name
 
 	Variables map[string]string // values of variables that are not sensitive, as JSON
+	Secrets   []string          `json:"-"` // text in the values of those that are: to be kept out of logs
 
 	drafts []*draft // of Domains, in their order
 }

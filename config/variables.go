@@ -56,9 +56,13 @@ func (p *parser) variables(blocks hcl.Blocks, in scope) cty.Value {
 	return result
 }
 
-// keep notes a value for the record of a plan, unless it is a secret.
+// keep notes a value for the record of a plan, and that of a secret apart.
 func (p *parser) keep(v variable, value cty.Value) {
-	if v.sensitive || !value.IsWhollyKnown() {
+	if !value.IsWhollyKnown() {
+		return
+	}
+	if v.sensitive {
+		p.config.Secrets = append(p.config.Secrets, texts(value)...)
 		return
 	}
 	text, err := ctyjson.Marshal(value, value.Type())
@@ -69,6 +73,19 @@ func (p *parser) keep(v variable, value cty.Value) {
 		p.config.Variables = map[string]string{}
 	}
 	p.config.Variables[v.name] = string(text)
+}
+
+// texts are all the strings in a value.
+func texts(value cty.Value) []string {
+	var all []string
+	value, _ = value.UnmarkDeep()
+	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) { // never fails
+		if v.Type() == cty.String && !v.IsNull() {
+			all = append(all, v.AsString())
+		}
+		return true, nil
+	})
+	return all
 }
 
 func declareVariable(b *hcl.Block, in scope) (variable, hcl.Diagnostics) {

@@ -22,6 +22,10 @@ type Bindings struct {
 	Events func(Event)                                      // called from several goroutines at once
 	Space  func(path string) (free, total int64, err error) // bytes of the file system of path; nil: statfs(2)
 
+	// Trace is told what a run does besides its events, with pairs of a name and a
+	// value, for a log; nil: nobody is. Called from several goroutines at once.
+	Trace func(what string, about ...any)
+
 	// Guard starts what thaws a guest if this process ends before release is called;
 	// nil: nothing does, before the next run.
 	Guard func(uri, uuid string) (release func() error, err error)

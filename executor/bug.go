@@ -3,6 +3,7 @@ package executor
 import (
 	"fmt"
 	"runtime/debug"
+	"sync"
 )
 
 // BugError is a panic: a mistake in vbk. It ends the instance in which it
@@ -30,5 +31,29 @@ func guarded(f func() error) func() error {
 			}
 		}()
 		return f()
+	}
+}
+
+// sideBySide calls f with each of all, with at most limit of them at once. A panic
+// in one is raised again here when the others have ended.
+func sideBySide[T any](all []T, limit int, f func(T)) {
+	var running sync.WaitGroup
+	places := make(chan struct{}, max(1, limit))
+	bugs := make([]error, len(all))
+	for n, one := range all {
+		places <- struct{}{}
+		running.Go(func() {
+			defer func() { <-places }()
+			bugs[n] = guarded(func() error {
+				f(one)
+				return nil
+			})()
+		})
+	}
+	running.Wait()
+	for _, bug := range bugs {
+		if bug != nil {
+			panic(bug)
+		}
 	}
 }

@@ -56,7 +56,9 @@ func (r *run) hook(ctx context.Context, w plan.Want, when string, vars map[strin
 		"VBK_STORE": w.Store.Address(), "VBK_ADDRESS": w.Address,
 	}
 	maps.Copy(env, vars)
+	began := r.Now()
 	err := runHook(context.WithoutCancel(ctx), h, env)
+	r.trace("hook", "address", w.Address, "when", when, "program", h.command[0], "took", r.Now().Sub(began), "error", err)
 	if err == nil {
 		return nil
 	}

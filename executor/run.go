@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"vbk/plan"
 	"vbk/store"
 	"vbk/virt"
@@ -24,11 +22,8 @@ type Result struct {
 // not begun.
 func Run(ctx context.Context, p plan.Plan, b Bindings) Result {
 	r := &run{Bindings: b, tokens: make(chan struct{}, max(1, b.Parallel))}
-	var hosts sync.WaitGroup
-	for _, host := range groups(p.Instances, func(i plan.Instance) string { return i.Want.Host.Name }) {
-		hosts.Go(func() { r.host(ctx, host) })
-	}
-	hosts.Wait()
+	hosts := groups(p.Instances, func(i plan.Instance) string { return i.Want.Host.Name })
+	sideBySide(hosts, len(hosts), func(host []plan.Instance) { r.host(ctx, host) })
 	return r.result
 }
 
@@ -59,17 +54,18 @@ type run struct {
 // host does the instances of one host, those of one domain one after the
 // other: libvirt runs one job a domain.
 func (r *run) host(ctx context.Context, all []plan.Instance) {
-	var domains errgroup.Group
-	domains.SetLimit(max(1, all[0].Want.Host.MaxParallel))
-	for _, domain := range groups(all, func(i plan.Instance) string { return i.Want.UUID }) {
-		domains.Go(func() error {
-			for _, i := range domain {
-				r.bounded(ctx, i)
-			}
-			return nil // failures are events
-		})
+	domains := groups(all, func(i plan.Instance) string { return i.Want.UUID })
+	sideBySide(domains, max(1, all[0].Want.Host.MaxParallel), func(domain []plan.Instance) {
+		for _, i := range domain {
+			r.bounded(ctx, i)
+		}
+	})
+}
+
+func (r *run) trace(what string, about ...any) {
+	if r.Trace != nil {
+		r.Trace(what, about...)
 	}
-	_ = domains.Wait()
 }
 
 func (r *run) emit(e Event) {

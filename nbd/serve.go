@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -74,6 +75,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		clients.Go(func() {
 			defer func() { <-places }()
+			defer s.catch("serve a client")
 			s.client(ctx, conn)
 		})
 	}
@@ -103,6 +105,24 @@ func (s *Server) find(name string) *Offer {
 		}
 	}
 	return nil
+}
+
+// PanicError is a mistake in this program that ended an answer, or a connection.
+type PanicError struct {
+	What  string
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("%s: panic: %v\n%s", e.What, e.Value, e.Stack)
+}
+
+// catch reports a panic, deferred.
+func (s *Server) catch(what string) {
+	if p := recover(); p != nil {
+		s.report(&PanicError{what, p, debug.Stack()})
+	}
 }
 
 func (s *Server) report(err error) {

@@ -121,6 +121,7 @@ func (t *transmission) run(ctx context.Context) {
 		}
 		pending.Go(func() {
 			defer t.held.Release(cost)
+			defer t.server.catch("serve " + t.Name)
 			if err := t.answer(r); err != nil {
 				_ = t.conn.Close() // a reply was cut off: nothing more can be said
 			}
@@ -164,7 +165,7 @@ func (t *transmission) cost(r command) int64 {
 func (t *transmission) answer(r command) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.server.report(fmt.Errorf("serve %s: panic: %v\n%s", t.Name, p, debug.Stack()))
+			t.server.report(&PanicError{"serve " + t.Name, p, debug.Stack()})
 			err = errHangUp
 		}
 	}()

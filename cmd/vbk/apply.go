@@ -145,7 +145,7 @@ func (a application) run(ctx context.Context, p plan.Plan, view *runView, proble
 	result.Failed += problems
 	view.close(result, ctx.Err() != nil)
 	if problems > 0 || ctx.Err() != nil {
-		return exit(max(view.code, exitFailed))
+		return exit(graver(view.code, exitFailed))
 	}
 	return exit(view.code)
 }
@@ -162,10 +162,10 @@ func (env *environment) ask(ctx context.Context) error {
 		err  error
 	}
 	replies := make(chan reply, 1)
-	go func() {
+	env.beside(func() {
 		text, err := bufio.NewReader(env.stdin).ReadString('\n')
 		replies <- reply{text, err}
-	}()
+	})
 	var answer string
 	var err error
 	select {

@@ -6,27 +6,60 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+	"github.com/mattn/go-shellwords"
 	"github.com/urfave/cli/v2"
 )
 
-// arrange puts the flags of a command before its arguments, because the library
-// parses none after the first argument, and refuses unknown commands and flags
-// with the nearest known one. "--" ends the flags.
-func arrange(app *cli.App, args []string) ([]string, error) {
+// standingArguments is the environment variable with arguments for every command;
+// with _COMMAND behind it, for that one.
+const standingArguments = "VBK_CLI_ARGS"
+
+// withStandingArguments puts the arguments that the environment has for a command
+// behind its name, so that typed ones come later and win.
+func (env *environment) withStandingArguments(app *cli.App, args []string) ([]string, error) {
+	at, err := commandIndex(app, args)
+	if err != nil || at >= len(args) {
+		return args, nil // arrange says what is wrong
+	}
+	command := app.Command(args[at])
+	if command == nil || command.Hidden {
+		return args, nil
+	}
+	var standing []string
+	for _, name := range []string{standingArguments, standingArguments + "_" + command.Name} {
+		words, err := shellwords.Parse(env.getenv(name))
+		if err != nil {
+			return nil, fmt.Errorf("environment variable %s cannot be read as words of a shell: %w", name, err)
+		}
+		standing = append(standing, words...)
+	}
+	return slices.Insert(slices.Clone(args), at+1, standing...), nil
+}
+
+// commandIndex is where the command stands: behind the flags before it.
+func commandIndex(app *cli.App, args []string) (int, error) {
 	global := takesValue(app.Flags)
 	at := 1
 	for at < len(args) && strings.HasPrefix(args[at], "-") {
 		name, inline, err := flagName(args[at], global, "vbk")
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		at++
 		if global[name] && !inline {
 			at++
 		}
 	}
-	if at >= len(args) {
-		return args, nil
+	return at, nil
+}
+
+// arrange puts the flags of a command before its arguments, because the library
+// parses none after the first argument, and refuses unknown commands and flags
+// with the nearest known one. "--" ends the flags.
+func arrange(app *cli.App, args []string) ([]string, error) {
+	at, err := commandIndex(app, args)
+	if err != nil || at >= len(args) {
+		return args, err
 	}
 	command := app.Command(args[at])
 	if command == nil {

@@ -74,7 +74,7 @@ func (env *environment) drill(c *cli.Context, p opened, host hypervisor) error {
 	}
 	d := executor.Drill{
 		Name: "vbk-drill-" + id[:8], UUID: id, Scratch: env.path(c.String("scratch")), Boot: c.String("boot"), Trust: c.Bool("trust-xml"),
-		Now: env.now, Report: func(err error) { env.complain(err) },
+		Now: env.now, Report: env.servingFailed,
 	}
 	if c.String("scratch") == "" {
 		d.Scratch = os.TempDir()

@@ -37,6 +37,16 @@ func exitMeanings() []exitMeaning {
 	}
 }
 
+// graver is the code that two together end with.
+func graver(a, b int) int {
+	for _, code := range []int{exitInterrupted, exitPanic, exitUsage, exitFailed, exitUnsound, exitChanges} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return exitOK
+}
+
 // exitError ends a command with a code. With an empty text everything has been
 // said already.
 type exitError struct {

@@ -31,8 +31,9 @@ func realMain() int {
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
-		now: time.Now, random: rand.Reader, openHost: openLibvirt, dial: dialNBD, guard: guard, exit: os.Exit,
+		now: time.Now, random: rand.Reader, dial: dialNBD, guard: guard, exit: os.Exit,
 	}
+	env.openHost = env.openLibvirt
 	ctx, stop := env.interruptible(context.Background())
 	defer stop()
 	return env.main(ctx, os.Args)
@@ -67,42 +68,83 @@ type environment struct {
 	files config.Files
 	bars  atomic.Pointer[bars] // nil while none are on the terminal
 
-	streams []*stream // of -json and -json-into
+	streams []*stream   // of -json and -json-into
+	log     *journal    // nil before it is opened
+	buggy   atomic.Bool // a goroutine that served a client ended in a panic
 }
 
 // main runs one command line and returns its exit code.
 func (env *environment) main(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(env.stderr, "vbk: internal error: %v\n%s", p, debug.Stack())
-			code = exitPanic
+			code = env.bug(p)
+		}
+		if ctx.Err() != nil {
+			code = exitInterrupted
 		}
 	}()
-	app := env.app()
-	args, err := arrange(app, args)
+	began := time.Now()
+	err := env.openLog()
 	if err == nil {
-		err = app.RunContext(ctx, args)
+		err = env.run(ctx, args)
 	}
 	if err != nil {
 		env.complain(err)
 	}
 	code = codeOf(err)
+	if env.buggy.Load() {
+		code = graver(code, exitPanic)
+	}
 	if err := env.closeStreams(); err != nil {
 		env.complain(err)
-		if code == exitOK || code == exitChanges {
-			code = exitFailed
-		}
+		code = graver(code, exitFailed)
 	}
-	if ctx.Err() != nil {
-		return exitInterrupted
+	env.logs().ended(code, time.Since(began))
+	if err := env.log.close(); err != nil {
+		env.complain(err)
+		code = graver(code, exitFailed)
 	}
 	return code
+}
+
+func (env *environment) run(ctx context.Context, args []string) error {
+	app := env.app()
+	args, err := env.withStandingArguments(app, args)
+	if err == nil {
+		args, err = arrange(app, args)
+	}
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, args)
+}
+
+// bug tells of a panic.
+func (env *environment) bug(p any) int {
+	env.logs().Error("internal error", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	fmt.Fprintf(env.stderr, "vbk: internal error: %v\n%s", p, debug.Stack())
+	fmt.Fprintf(env.stderr, "vbk: hint: this is a bug in vbk, please report it with the lines above; points that exist are not affected: vbk verify\n")
+	return exitPanic
+}
+
+// beside runs f in a goroutine of its own. A panic in it ends vbk as one anywhere
+// else does: Go's own exit code for it is 2, which means changes.
+func (env *environment) beside(f func()) {
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				env.exit(env.bug(p))
+			}
+		}()
+		f()
+	}()
 }
 
 // complain prints an error and its hint, once.
 func (env *environment) complain(err error) {
 	if err.Error() != "" {
 		env.tellProblem("error", err.Error(), hintOf(err))
+		env.logs().Error("error", "error", err)
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(env.stderr, "vbk: %s\n", text)
@@ -118,7 +160,7 @@ func (env *environment) interruptible(parent context.Context) (context.Context, 
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
+	env.beside(func() {
 		s, ok := <-signals
 		if !ok {
 			return
@@ -129,7 +171,7 @@ func (env *environment) interruptible(parent context.Context) (context.Context, 
 			env.announce("vbk: left as they are: running backup jobs, their checkpoints, run folders and files; the next vbk apply cleans them up\n")
 			env.exit(exitInterrupted)
 		}
-	}()
+	})
 	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
 
@@ -166,6 +208,12 @@ func (env *environment) app() *cli.App {
 	for _, command := range app.Commands {
 		if loadsConfiguration(command.Name) {
 			command.Flags = append(command.Flags, env.vars.flags(env.path)...)
+		}
+		if action := command.Action; action != nil {
+			command.Action = func(c *cli.Context) error {
+				env.logs().began(c, env.dir)
+				return action(c)
+			}
 		}
 		command.OnUsageError = usageError
 		command.HideHelpCommand = true

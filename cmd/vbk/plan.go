@@ -88,6 +88,7 @@ func (w *world) present(c *cli.Context, cfg *config.Config, v vantage) error {
 		return err
 	}
 	env := w.env
+	env.logs().planned(p)
 	env.showPlan(p)
 	if out := c.String("out"); out != "" {
 		if err := savePlan(env.path(out), p); err != nil {
@@ -113,7 +114,11 @@ func (w *world) plan(ctx context.Context, cfg *config.Config, o plan.Options) (p
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	return makePlan(cfg, have, o, v)
+	p, err := makePlan(cfg, have, o, v)
+	if err == nil {
+		w.env.logs().planned(p)
+	}
+	return p, err
 }
 
 func makePlan(cfg *config.Config, have plan.Inventory, o plan.Options, v vantage) (plan.Plan, error) {

@@ -65,10 +65,10 @@ func (env *environment) restoreOver(c *cli.Context, p opened) error {
 func (env *environment) confirm(ctx context.Context, text string) error {
 	fmt.Fprintf(env.stdout, "Type %s to overwrite it: ", text)
 	replies := make(chan string, 1)
-	go func() { // a read from a terminal cannot be cancelled
+	env.beside(func() { // a read from a terminal cannot be cancelled
 		reply, _ := bufio.NewReader(env.stdin).ReadString('\n')
 		replies <- strings.TrimSpace(reply)
-	}()
+	})
 	var reply string
 	select {
 	case reply = <-replies:

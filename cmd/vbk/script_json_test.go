@@ -12,11 +12,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// runJQ is jq FILTER WANT: the filter, over what the last command printed, gives
-// this JSON.
+// runJQ is jq FILTER WANT [FILE]: the filter, over what the last command printed or
+// what a file holds, gives this JSON.
 func runJQ(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: jq FILTER WANT")
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: jq FILTER WANT [FILE]")
+	}
+	file := "stdout"
+	if len(args) == 3 {
+		file = args[2]
 	}
 	program, err := exec.LookPath("jq")
 	if err != nil {
@@ -28,7 +32,7 @@ func runJQ(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var complaint bytes.Buffer
 	jq := exec.Command(program, "--compact-output", "--sort-keys", "--slurp", "if length == 1 then .[0] else . end | "+args[0])
-	jq.Stdin, jq.Stderr = strings.NewReader(ts.ReadFile("stdout")), &complaint
+	jq.Stdin, jq.Stderr = strings.NewReader(ts.ReadFile(file)), &complaint
 	got, err := jq.Output()
 	if err != nil {
 		ts.Fatalf("jq %s: %v\n%s", args[0], err, &complaint)

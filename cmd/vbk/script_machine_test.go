@@ -67,6 +67,9 @@ func (e twinExport) Extents(_ context.Context, offset, length int64) ([]nbd.Exte
 }
 
 func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
+	if e.th.buggy {
+		panic("a bug in a reader")
+	}
 	if e.th.stage != nil {
 		select {
 		case e.th.waiting <- struct{}{}:
@@ -95,7 +98,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME start | stop | kill | undefine
 //	machine NAME break-bitmap TARGET                of its newest checkpoint
 //	machine NAME foreign-job | end-foreign-job
-//	machine NAME bug | no-bug                       vbk panics when it begins a job
+//	machine NAME bug | bug-read | no-bug            vbk panics when it begins a job, or reads a disk
 //	machine NAME confine                            no job can begin: QEMU may not make its socket
 //	machine NAME peer-backup FOLDER                 by virtnbdbackup
 //	machine NAME remember AS                        for cmp-disk
@@ -179,8 +182,10 @@ func (m machine) do(verb string, args []string) {
 			}
 			return nil
 		}
+	case "bug-read":
+		m.th.buggy = true
 	case "no-bug":
-		m.Before = nil
+		m.Before, m.th.buggy = nil, false
 	case "peer-backup":
 		m.peerBackup(args[0])
 	case "remember":

@@ -74,6 +74,7 @@ func (t inTurn) Run(name string, f func(testscript.T)) {
 type theatre struct {
 	hosts    map[string]*twin // by URI
 	defined  int              // machines
+	buggy    bool             // reading a disk panics
 	now      time.Time
 	random   *dice
 	stdin    string

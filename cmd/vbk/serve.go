@@ -57,6 +57,16 @@ func (env *environment) serveCommand() *cli.Command {
 	}
 }
 
+// servingFailed tells what a client of ours ran into. A panic ended its connection
+// alone, and shows in the exit code.
+func (env *environment) servingFailed(err error) {
+	var bug *nbd.PanicError
+	if errors.As(err, &bug) {
+		env.buggy.Store(true)
+	}
+	env.complain(err)
+}
+
 // checkServe looks at the arguments alone.
 func checkServe(c *cli.Context) error {
 	_, err := pointArgument(c)
@@ -89,7 +99,7 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 	}
 	defer d.remove()
 	s := executor.Serving{Disks: targets, Listener: d.listener}
-	s.Server = nbd.Server{TLS: d.tls, Report: func(err error) { env.complain(err) }}
+	s.Server = nbd.Server{TLS: d.tls, Report: env.servingFailed}
 	if c.Bool("writable") {
 		s.Overlays = c.String("overlays")
 		if s.Overlays == "" {
@@ -104,13 +114,13 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 	defer cancel()
 	var ran error
 	done := make(chan struct{})
-	go func() {
+	env.beside(func() {
 		defer close(done)
 		if c.IsSet("run") {
 			defer cancel()
 			ran = env.runBeside(ctx, c.String("run"), d, targets)
 		}
-	}()
+	})
 	err = p.failed(executor.Serve(ctx, p, s))
 	cancel()
 	<-done

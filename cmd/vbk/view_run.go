@@ -103,7 +103,7 @@ func (v *runView) endBar(address string) {
 
 // fail tells at once, or after the bars, which errors would tear apart.
 func (v *runView) fail(e executor.Event) {
-	v.code = max(v.code, codeOf(failWith(exitFailed, e.Err)))
+	v.code = graver(v.code, codeOf(failWith(exitFailed, e.Err)))
 	switch {
 	case e.Err.Error() == v.known[e.Address]:
 	case v.bars != nil:

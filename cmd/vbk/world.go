@@ -26,8 +26,14 @@ type hypervisor interface {
 	Close() error
 }
 
-func openLibvirt(ctx context.Context, uri string, readOnly bool) (hypervisor, error) {
-	return libvirt.Connect(ctx, uri, readOnly)
+// openLibvirt opens a real host, whose calls go into the log.
+func (env *environment) openLibvirt(ctx context.Context, uri string, readOnly bool) (hypervisor, error) {
+	host, err := libvirt.Connect(ctx, uri, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	host.Trace = env.logs().call(uri)
+	return host, nil
 }
 
 func dialNBD(ctx context.Context, socket, export, bitmap string) (executor.Export, error) {
@@ -51,7 +57,9 @@ func (env *environment) newWorld(readOnly bool) *world {
 func (w *world) openers() plan.Openers {
 	return plan.Openers{
 		Host: func(ctx context.Context, h config.Host) (plan.Hypervisor, error) {
+			began := w.env.now()
 			opened, err := w.env.openHost(ctx, h.URI, w.readOnly)
+			w.env.logs().opened("host", h.Name, h.URI, began, w.env.now(), err)
 			if err != nil {
 				return nil, err
 			}
@@ -60,7 +68,12 @@ func (w *world) openers() plan.Openers {
 			w.hosts[h.Name] = opened
 			return opened, nil
 		},
-		Store: func(s config.Store) (plan.Repository, error) { return w.openStore(s) },
+		Store: func(s config.Store) (plan.Repository, error) {
+			began := w.env.now()
+			opened, err := w.openStore(s)
+			w.env.logs().opened("store", s.Address(), s.Path, began, w.env.now(), err)
+			return opened, err
+		},
 	}
 }
 
@@ -90,7 +103,7 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 	bootID, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	b := executor.Bindings{
 		Hosts: map[string]executor.Host{}, Stores: map[string]executor.Store{},
-		Dial: w.env.dial, Now: w.env.now, Random: w.env.random, Events: events,
+		Dial: w.env.dial, Now: w.env.now, Random: w.env.random, Events: w.env.logs().events(events), Trace: w.env.logs().trace,
 		Self:  store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
 		Guard: w.env.guard, Version: version, Parallel: parallel,
 	}
@@ -155,6 +168,9 @@ func (env *environment) loadWith(dir string, in config.Inputs) (*config.Config, 
 	env.files = files
 	for _, d := range diags {
 		env.tellDiagnostic(diagnosticOf(d, files))
+	}
+	if cfg != nil {
+		env.logs().hide(secretsOf(cfg))
 	}
 	if len(diags) > 0 {
 		if err := config.WriteDiagnostics(env.stderr, files, diags, env.width, env.color); err != nil {

@@ -21,6 +21,10 @@ import (
 type Host struct {
 	conn     *libvirt.Connect
 	patience time.Duration // with each domain of a survey
+
+	// Trace is told of each call about a domain when it has ended, from many
+	// goroutines; nil: nobody is. Set it before the first call.
+	Trace func(what, uuid string, took time.Duration, err error)
 }
 
 // eventLoop runs libvirt's own event loop for the rest of the process's life:
@@ -145,6 +149,7 @@ func caught(f func()) (bug string) {
 
 // withDomain runs f on a domain inside one call; what names the operation.
 func withDomain[T any](ctx context.Context, h *Host, what, uuid string, f func(*libvirt.Domain) (T, error)) (T, error) {
+	began := time.Now()
 	value, err := call(ctx, func() (T, error) {
 		var zero T
 		d, err := h.conn.LookupDomainByUUIDString(uuid)
@@ -154,6 +159,9 @@ func withDomain[T any](ctx context.Context, h *Host, what, uuid string, f func(*
 		defer d.Free()
 		return f(d)
 	})
+	if h.Trace != nil {
+		h.Trace(what, uuid, time.Since(began), plain(err))
+	}
 	if err != nil {
 		return value, fmt.Errorf("%s %s: %w", what, uuid, plain(err))
 	}
