@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"vbk/virt"
 )
@@ -13,7 +14,9 @@ import (
 var errNoCgo = errors.New("this is the static build of vbk, which has no libvirt: use the build with cgo (CGO_ENABLED=1)")
 
 // Host cannot be had in this build.
-type Host struct{}
+type Host struct {
+	Trace func(what, uuid string, took time.Duration, err error) // never called
+}
 
 // Connect fails: this build has no libvirt.
 func Connect(_ context.Context, uri string, _ bool) (*Host, error) {
