@@ -9,7 +9,7 @@ PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
 	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup xfsprogs e2fsprogs jq
 
-.PHONY: help deps build static test check demo fuzz bench microbench cover
+.PHONY: help deps build static test mutants check demo fuzz bench microbench cover
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ build: ## build ./vbk
 
 static: ## build ./vbk-static, without libvirt and libnbd
 	CGO_ENABLED=0 $(GO) build -o vbk-static ./cmd/vbk
+
+mutants: deps ## build versions that lose data, and see that the tests find each
+	$(GO) test -tags mutants -timeout 20m ./mutants
 
 test: deps build static ## install, build, and pass all tests
 	$(GO) test ./...

@@ -32,6 +32,7 @@ var imports = map[string][]string{
 
 	// test support
 	"bench":                  {},
+	"mutants":                {},
 	"virt/virttest":          {"virt"},
 	"virt/libvirt/embedtest": {"virt/libvirt"},
 	"nbd/nbdtest":            {},
