@@ -220,7 +220,7 @@ func (i *Instance) whyStays(c store.Chain, now time.Time) (why sentences) {
 	switch owner := c.Manifest.Owner; {
 	case owner.Configuration != i.Want.Configuration || blockOf(owner) != i.Want.Block:
 		why.add("of another block")
-	case isIncomplete(c):
+	case isIncomplete(&c):
 		why.add("its manifest is damaged")
 	}
 	for _, p := range c.Manifest.Points {

@@ -221,7 +221,7 @@ func (w *world) keptStays(i Instance) {
 	held := heldPoints(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now)
 	for n, c := range w.chains(i) {
 		for k, p := range c.Manifest.Points {
-			if name := fmt.Sprintf("%s.%d", c.Name, p.Sequence); len(held[n][k]) > 0 && slices.Contains(gone, name) {
+			if name := fmt.Sprintf("%s.%d", c.Name, p.Sequence); held[n][k].any() && slices.Contains(gone, name) {
 				w.t.Fatalf("%s goes, and a rule holds it", name)
 			}
 		}

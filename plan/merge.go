@@ -15,7 +15,7 @@ func merges(w Want) bool { return w.Policy.Retention.Prune == "merge" && hasRule
 // as does the head on which the next one builds, unless a planned point joins the
 // chain. A point that does not restore is neither given up nor merged into; one on
 // which several build stays.
-func mergesOf(c store.Chain, held [][]string, joins bool) (all []Merge) {
+func mergesOf(c store.Chain, held []hold, joins bool) (all []Merge) {
 	head, _ := c.Head()
 	points, last := c.Manifest.Points, len(c.Manifest.Points)
 	if joins {
@@ -26,7 +26,7 @@ func mergesOf(c store.Chain, held [][]string, joins bool) (all []Merge) {
 		if n > from && p.Parent != points[n-1].Sequence {
 			from = n
 		}
-		goes := n < len(points)-1 && (joins || p.Sequence != head.Sequence) && !isHeld(held[n]) && onlyHeir(points[n:])
+		goes := n < len(points)-1 && (joins || p.Sequence != head.Sequence) && !held[n].any() && onlyHeir(points[n:])
 		switch {
 		case n < last && !c.Sound(p.Sequence):
 			from = n + 1

@@ -184,7 +184,7 @@ func TestRoutine(t *testing.T) {
 		held := heldPoints(plan0(w), time.UTC, chains, nil, w.now)
 		for n, c := range chains {
 			for k, point := range c.Manifest.Points {
-				if len(held[n][k]) == 0 && k < len(c.Manifest.Points)-1 {
+				if !held[n][k].any() && k < len(c.Manifest.Points)-1 {
 					t.Fatalf("%s.%d stays and nothing keeps it", c.Name, point.Sequence)
 				}
 			}

@@ -119,7 +119,7 @@ func pointsOf(chains []store.Chain) (n int) {
 // newest point had stayed.
 func (i *Instance) routine(deletions []Action) int {
 	if merges(i.Want) {
-		return 2 * len(keepRuleNames(i.Want.Policy.Retention))
+		return 2 * countOf(i.Want.Policy.Retention)
 	}
 	return deletions[len(deletions)-1].deletes()
 }
@@ -151,10 +151,10 @@ func whatStays(deletions []Action, points int) string {
 // retention is what the rules say about the chains of an instance.
 type retention struct {
 	chains  []store.Chain
-	held    [][][]string // what holds each point of each chain
-	stays   []string     // why each chain stays whatever the rules say; "" if it need not
-	victims []int        // positions of the chains that go, oldest first
-	merges  []Merge      // of points in the others, oldest first
+	held    [][]hold // what holds each point of each chain
+	stays   []string // why each chain stays whatever the rules say; "" if it need not
+	victims []int    // positions of the chains that go, oldest first
+	merges  []Merge  // of points in the others, oldest first
 }
 
 // retained evaluates the rules over the points, and over the planned one if b
@@ -166,25 +166,28 @@ func retained(w Want, zone *time.Location, chains []store.Chain, b *Backup, now 
 		open, sound = len(chains), 1
 	}
 	r := retention{chains: chains, held: heldPoints(w, zone, chains, b, now), stays: make([]string, len(chains))}
-	for n, c := range slices.Backward(chains) {
+	forEver, least := merges(w), max(w.Policy.Retention.MinChains, 1)
+	for n := len(chains) - 1; n >= 0; n-- {
+		c := &chains[n]
+		foreign, incomplete := isForeign(w, c), isIncomplete(c)
 		floor := ""
 		switch {
-		case isForeign(w, c):
+		case foreign:
 			floor = fmt.Sprintf("of configuration %q", c.Manifest.Owner.Configuration)
-		case isIncomplete(c):
+		case incomplete:
 			floor = "its manifest is damaged"
-		case n != open && sound < max(w.Policy.Retention.MinChains, 1):
+		case n != open && sound < least:
 			floor = "min_chains"
 		}
 		if r.stays[n] = floor; n == open {
 			r.stays[n] = "open chain"
 		}
-		if r.stays[n] == "" && !slices.ContainsFunc(r.held[n], isHeld) {
+		if r.stays[n] == "" && !slices.ContainsFunc(r.held[n], hold.any) {
 			r.victims = append(r.victims, n)
-		} else if merges(w) && floor == "" {
-			r.merges = append(mergesOf(c, r.held[n], b != nil && b.Chain != "" && n == open), r.merges...)
+		} else if forEver && floor == "" {
+			r.merges = append(mergesOf(*c, r.held[n], b != nil && b.Chain != "" && n == open), r.merges...)
 		}
-		if len(c.Problems) == 0 && c.Manifest.Closed == "" && !isForeign(w, c) && !isIncomplete(c) {
+		if len(c.Problems) == 0 && c.Manifest.Closed == "" && !foreign && !incomplete {
 			sound++
 		}
 	}
@@ -192,54 +195,78 @@ func retained(w Want, zone *time.Location, chains []store.Chain, b *Backup, now 
 	return r
 }
 
-func isHeld(rules []string) bool { return len(rules) > 0 }
-
 // isForeign says whether another configuration made the chain: its points count
 // for no rule here, and it is not ours to delete.
-func isForeign(w Want, c store.Chain) bool {
+func isForeign(w Want, c *store.Chain) bool {
 	owner := c.Manifest.Owner.Configuration
 	return owner != "" && owner != w.Configuration
 }
 
 // isIncomplete says whether the chain may hold points that no readable manifest
 // lists, so that nobody knows what deleting it would cost.
-func isIncomplete(c store.Chain) bool {
+func isIncomplete(c *store.Chain) bool {
 	_, ok := c.Head()
 	return !ok || slices.ContainsFunc(c.Problems, func(p store.Problem) bool {
 		return p.From >= c.Manifest.Next() && p.From != store.NoPoint
 	})
 }
 
-// heldPoints says for each point of each chain what holds it: rules, and what
-// keeps it whatever they say. What would hold the planned point comes last. A
-// chain is closed for good where damage was found in it: nobody knows what else
-// is, so its points count like damaged ones.
-func heldPoints(w Want, zone *time.Location, chains []store.Chain, b *Backup, now time.Time) [][][]string {
-	held, points := make([][][]string, len(chains)+1), make([][]string, pointsOf(chains)+1)
+// hold is what holds a point: keep rules, and what does so whatever they say.
+type hold struct {
+	rules                     ruleSet
+	protected, future, noRule bool
+}
+
+func (h hold) any() bool { return h != hold{} }
+
+// names are the reasons that hold a point, for people.
+func (h hold) names(p *store.Point) []string {
+	names := h.rules.names()
+	switch {
+	case h.noRule:
+		names = allStay
+	case h.future:
+		names = fromTheFuture
+	}
+	if h.protected {
+		return append([]string{protection(p.Protected)}, names...)
+	}
+	return names
+}
+
+var (
+	allStay       = []string{"no rule: all stay"}
+	fromTheFuture = []string{"from the future"}
+)
+
+// heldPoints says for each point of each chain what holds it. What would hold
+// the planned point comes last. A chain is closed for good where damage was found
+// in it: nobody knows what else is, so its points count like damaged ones.
+func heldPoints(w Want, zone *time.Location, chains []store.Chain, b *Backup, now time.Time) [][]hold {
+	held, points := make([][]hold, len(chains)+1), make([]hold, pointsOf(chains)+1)
 	stamps := make([]stamp, 0, len(points))
 	if b != nil {
 		stamps = append(stamps, stamp{now, true, b.Kind == store.Full, len(chains), 0})
 	}
-	ruled, all, future := hasRules(w.Policy.Retention), []string{"no rule: all stay"}, []string{"from the future"}
+	ruled := hasRules(w.Policy.Retention)
 	held[len(chains)] = points[:1]
 	points = points[1:]
-	for n, c := range slices.Backward(chains) {
-		held[n], points = points[:len(c.Manifest.Points):len(c.Manifest.Points)], points[len(c.Manifest.Points):]
+	for n := len(chains) - 1; n >= 0; n-- {
+		c := &chains[n]
+		held[n], points = points[:len(c.Manifest.Points)], points[len(c.Manifest.Points):]
 		if isForeign(w, c) {
 			continue
 		}
-		for k := range slices.Backward(c.Manifest.Points) {
-			p := &c.Manifest.Points[k]
+		for k := len(c.Manifest.Points) - 1; k >= 0; k-- {
+			p, h := &c.Manifest.Points[k], &held[n][k]
+			h.protected = p.Protected.Holds(now)
 			switch {
 			case !ruled:
-				held[n][k] = all
+				h.noRule = true
 			case fromFuture(p.Start, now):
-				held[n][k] = future
+				h.future = true
 			default:
 				stamps = append(stamps, stamp{p.Start, c.Sound(p.Sequence) && c.Manifest.Closed == "", p.Kind == store.Full, n, k})
-			}
-			if p.Protected.Holds(now) {
-				held[n][k] = append([]string{protection(p.Protected)}, held[n][k]...)
 			}
 		}
 	}
@@ -247,9 +274,8 @@ func heldPoints(w Want, zone *time.Location, chains []store.Chain, b *Backup, no
 		slices.SortFunc(stamps, newestFirst)
 	}
 	for n, rules := range keepRules(stamps, w.Policy.Retention, zone) {
-		if at := stamps[n]; len(rules) > 0 {
-			held[at.chain][at.point] = append(held[at.chain][at.point], rules...)
-		}
+		at := &stamps[n]
+		held[at.chain][at.point].rules = rules
 	}
 	return held
 }
@@ -271,17 +297,17 @@ func protection(p *store.Protection) string {
 func (r retention) kept() []Kept {
 	all := make([]Kept, pointsOf(r.chains))
 	rest := all
-	for n, c := range r.chains {
-		whole, needed, holds := []string{cmp.Or(r.stays[n], "closed chain")}, []string{heldByChain}, false
-		for k := range slices.Backward(c.Manifest.Points) {
-			p, rules := &c.Manifest.Points[k], r.held[n][k]
+	for n := range r.chains {
+		c := &r.chains[n]
+		whole, holds := []string{cmp.Or(r.stays[n], "closed chain")}, false
+		for k := len(c.Manifest.Points) - 1; k >= 0; k-- {
+			p, h := &c.Manifest.Points[k], r.held[n][k]
+			rules := whole
 			switch {
-			case len(rules) > 0:
-				holds = true
+			case h.any():
+				rules, holds = h.names(p), true
 			case holds:
-				rules = needed
-			default:
-				rules = whole
+				rules = neededByChain
 			}
 			if !c.Sound(p.Sequence) {
 				rules = append([]string{"damaged"}, rules...)
@@ -292,6 +318,8 @@ func (r retention) kept() []Kept {
 	}
 	return all
 }
+
+var neededByChain = []string{heldByChain}
 
 // HeldBy says what holds each point of a domain's chains under a policy, for
 // people to read. Without a policy nothing is ever deleted.

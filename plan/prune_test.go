@@ -159,14 +159,14 @@ func TestLeafAtTheEnd(t *testing.T) {
 	c := chain(1, daily(3, 25*time.Hour)...)
 	c.Manifest.Points[2].Leaf = true
 	c.Problems = []store.Problem{problem(2, 3)}
-	if isIncomplete(c) {
+	if isIncomplete(&c) {
 		t.Error("a damaged leaf makes the chain incomplete")
 	}
 	s := ordinary()
 	s.chains(c)
 	mustEqual(t, "actions", summary(s.decide()), []string{"inc"})
 	s.open().Problems = []store.Problem{problem(3, 0)}
-	if !isIncomplete(*s.open()) {
+	if !isIncomplete(s.open()) {
 		t.Error("points beyond the leaf do not make the chain incomplete")
 	}
 	mustEqual(t, "actions", summary(s.decide()), []string{"full"})

@@ -25,6 +25,41 @@ func newestFirst(x, y stamp) int {
 	return cmp.Or(cmp.Compare(y.chain, x.chain), cmp.Compare(y.point, x.point))
 }
 
+// ruleSet is a set of keep rules: a bit each, the finest rule the lowest.
+type ruleSet uint8
+
+// The names of the rules, in the order of their bits.
+const (
+	keepLast = iota
+	keepHourly
+	keepDaily
+	keepWeekly
+	keepMonthly
+	keepYearly
+	keepWithin
+	ruleCount
+)
+
+func ruleName(rule int) string {
+	return [ruleCount]string{"keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"}[rule]
+}
+
+// ruleNames are the names of the rules of every set.
+var ruleNames = func() (all [1 << ruleCount][]string) {
+	for set := range all {
+		for rule := range ruleCount {
+			if set&(1<<rule) != 0 {
+				all[set] = append(all[set], ruleName(rule))
+			}
+		}
+		all[set] = slices.Clip(all[set]) // who appends has a copy
+	}
+	return all
+}()
+
+// names are the names of the rules, the finest first.
+func (s ruleSet) names() []string { return ruleNames[s] }
+
 // keepRules says for each point which keep rules hold it. The points are sorted
 // newest first. The semantics are restic's: each rule keeps the newest point of
 // each of the last N periods that hold one; rules overlap; the oldest point
@@ -36,10 +71,11 @@ func newestFirst(x, y stamp) int {
 // Only sound points count. A damaged one is held where it would be if it alone
 // were sound, so damage costs no point that was held: neither another nor
 // itself.
-func keepRules(points []stamp, r config.Retention, zone *time.Location) [][]string {
-	held := make([][]string, len(points))
+func keepRules(points []stamp, r config.Retention, zone *time.Location) []ruleSet {
+	held := make([]ruleSet, len(points))
+	clocks := wallClocks(points, zone)
 	for _, rule := range countRules(r) {
-		rule.hold(points, zone, held)
+		rule.hold(points, clocks, held)
 	}
 	if r.KeepWithin == nil {
 		return held
@@ -47,40 +83,44 @@ func keepRules(points []stamp, r config.Retention, zone *time.Location) [][]stri
 	newest := slices.IndexFunc(points, func(p stamp) bool { return p.sound })
 	for i, p := range points {
 		if newest < 0 || i <= newest || points[newest].start.Sub(p.start) < time.Duration(*r.KeepWithin) {
-			held[i] = append(held[i], "keep_within")
+			held[i] |= 1 << keepWithin
 		}
 	}
 	return held
 }
 
 type countRule struct {
-	name   string
+	bit    int
 	count  int
-	fulls  bool // it sees fulls only
-	period func(i int, t time.Time) int
+	fulls  bool                  // it sees fulls only
+	period func(wallClock) int64 // nil: each point is one
 }
 
-// hold adds the rule's name to what it holds.
-func (rule countRule) hold(points []stamp, zone *time.Location, held [][]string) {
-	sees := func(p stamp) bool { return p.full || !rule.fulls }
-	oldest := len(points) // among the sound ones
-	for i, p := range points {
-		if p.sound && sees(p) {
+// hold adds the rule to what it holds.
+func (rule countRule) hold(points []stamp, clocks []wallClock, held []ruleSet) {
+	oldest := len(points) // among the sound ones that the rule sees
+	for i := len(points) - 1; i >= 0; i-- {
+		if points[i].sound && (points[i].full || !rule.fulls) {
 			oldest = i
+			break
 		}
 	}
-	left, last := rule.count, math.MinInt
-	for i, p := range points {
+	left, last := rule.count, int64(math.MinInt64)
+	for i := range points {
+		p := &points[i]
 		if left == 0 {
 			return
 		}
-		if !sees(p) {
+		if !p.full && rule.fulls {
 			continue
 		}
-		period := rule.period(i, p.start.In(zone))
+		period := int64(i)
+		if rule.period != nil {
+			period = rule.period(clocks[i])
+		}
 		fresh := period != last
 		if fresh || i >= oldest {
-			held[i] = append(held[i], rule.name)
+			held[i] |= 1 << rule.bit
 		}
 		if fresh && p.sound {
 			left--
@@ -90,52 +130,77 @@ func (rule countRule) hold(points []stamp, zone *time.Location, held [][]string)
 }
 
 func countRules(r config.Retention) []countRule {
-	all := []struct {
-		name   string
-		count  *int
-		coarse bool
-		period func(int, time.Time) int
-	}{
-		{"keep_last", r.KeepLast, false, func(i int, _ time.Time) int { return i }},
-		{"keep_hourly", r.KeepHourly, false, hourOf},
-		{"keep_daily", r.KeepDaily, false, func(_ int, t time.Time) int { return t.Year()*366 + t.YearDay() }},
-		{"keep_weekly", r.KeepWeekly, true, isoWeek},
-		{"keep_monthly", r.KeepMonthly, true, func(_ int, t time.Time) int { return t.Year()*12 + int(t.Month()) }},
-		{"keep_yearly", r.KeepYearly, true, func(_ int, t time.Time) int { return t.Year() }},
-	}
-	var rules []countRule
-	for _, c := range all {
-		if c.count != nil {
-			rules = append(rules, countRule{c.name, *c.count, c.coarse && r.Anchor == "full", c.period})
+	rules := make([]countRule, 0, ruleCount)
+	add := func(bit int, count *int, coarse bool, period func(wallClock) int64) {
+		if count != nil {
+			rules = append(rules, countRule{bit, *count, coarse && r.Anchor == "full", period})
 		}
 	}
+	add(keepLast, r.KeepLast, false, nil)
+	add(keepHourly, r.KeepHourly, false, wallClock.hour)
+	add(keepDaily, r.KeepDaily, false, wallClock.day)
+	add(keepWeekly, r.KeepWeekly, true, wallClock.week)
+	add(keepMonthly, r.KeepMonthly, true, wallClock.month)
+	add(keepYearly, r.KeepYearly, true, wallClock.year)
 	return rules
 }
 
-// hourOf tells the two hours apart that bear one name when summer time ends.
-func hourOf(_ int, t time.Time) int {
-	_, offset := t.Zone()
-	return ((t.Year()*366+t.YearDay())*24+t.Hour())*(48*3600) + offset + 24*3600
+// wallClock is what a clock on the wall shows at an instant.
+type wallClock struct {
+	seconds int64 // since 1970 began on that wall
+	offset  int64 // seconds ahead of UTC
 }
 
-func isoWeek(_ int, t time.Time) int {
-	year, week := t.ISOWeek()
-	return year*54 + week
-}
-
-// keepRuleNames are the rules that are set; without one every point stays.
-func keepRuleNames(r config.Retention) (names []string) {
-	for _, rule := range countRules(r) {
-		names = append(names, rule.name)
+// wallClocks are the clocks in a zone at the starts of points. An offset is
+// looked up once for all points between two changes of it: zones keep those in
+// tables, the last rule of which is text.
+func wallClocks(points []stamp, zone *time.Location) []wallClock {
+	clocks := make([]wallClock, len(points))
+	var from, until time.Time // of offset; zero: without end
+	offset, known := int64(0), false
+	for i := range points {
+		start := points[i].start
+		if !known || start.Before(from) || !until.IsZero() && !start.Before(until) {
+			local := start.In(zone)
+			_, seconds := local.Zone()
+			from, until = local.ZoneBounds()
+			offset, known = int64(seconds), true
+		}
+		clocks[i] = wallClock{start.Unix() + offset, offset}
 	}
+	return clocks
+}
+
+// hour tells the two hours apart that bear one name when summer time ends.
+func (c wallClock) hour() int64 { return floorDiv(c.seconds, 3600)*(48*3600) + c.offset + 24*3600 }
+
+func (c wallClock) day() int64 { return floorDiv(c.seconds, 24*3600) }
+
+// week is an ISO week: it begins on Monday, and 1970 began on a Thursday.
+func (c wallClock) week() int64 { return floorDiv(c.day()+3, 7) }
+
+func (c wallClock) month() int64 {
+	year, month, _ := time.Unix(c.seconds, 0).UTC().Date()
+	return int64(year)*12 + int64(month)
+}
+
+func (c wallClock) year() int64 { return int64(time.Unix(c.seconds, 0).UTC().Year()) }
+
+func floorDiv(a, b int64) int64 {
+	if a < 0 {
+		return -((b - 1 - a) / b)
+	}
+	return a / b
+}
+
+// countOf is how many rules are set; without one every point stays.
+func countOf(r config.Retention) int {
+	n := len(countRules(r))
 	if r.KeepWithin != nil {
-		names = append(names, "keep_within")
+		n++
 	}
-	return names
+	return n
 }
 
 // hasRules says whether any keep rule is set.
-func hasRules(r config.Retention) bool {
-	return r.KeepLast != nil || r.KeepHourly != nil || r.KeepDaily != nil || r.KeepWeekly != nil || r.KeepMonthly != nil || r.KeepYearly != nil ||
-		r.KeepWithin != nil
-}
+func hasRules(r config.Retention) bool { return countOf(r) > 0 }

@@ -310,3 +310,19 @@ func BenchmarkSimulateOne(b *testing.B) {
 		Simulate(w, Seen{}, fourHundred())
 	}
 }
+
+// BenchmarkSimulateDifferent plays 1000 machines of ten policies for 400 days, no
+// two alike.
+func BenchmarkSimulateDifferent(b *testing.B) {
+	var plays []Play
+	for n := range 1000 {
+		w := gfs(func(p *config.Policy) { p.Retention.KeepDaily = number(7 + n%10) })
+		o := fourHundred()
+		o.Full += int64(n) << 20
+		plays = append(plays, Play{w, Seen{}, o})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		SimulateAll(plays)
+	}
+}
