@@ -23,8 +23,7 @@ type choice struct {
 	current bool // the newest point is as good as one made now
 }
 
-func chooseBackup(w Want, s Seen, now time.Time) choice {
-	newest, found := newestSound(s.Folder, now)
+func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) choice {
 	d, err := whenDue(w, newest, found, now)
 	if err != nil {
 		return choice{err: err.Error(), hint: "write five fields: minute, hour, day of month, month, day of week"}
@@ -69,7 +68,6 @@ func chooseBackup(w Want, s Seen, now time.Time) choice {
 	if c.backup.Others = others; !s.Domain.State.Active() {
 		c.backup.Offline, c.reason = true, c.reason+"; domain is shut off: its image files are read"
 	}
-	c.backup.Stores, c.backup.Takes = forecast(s.Folder, c.backup)
 	return c
 }
 

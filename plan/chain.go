@@ -80,9 +80,11 @@ func otherStream(has, wanted store.Stream) string {
 // began is when a chain's full was made: its name tells where merges have made
 // the first point a younger one.
 func began(c store.Chain) time.Time {
-	first := c.Manifest.Points[0]
-	if named, err := time.Parse("20060102T150405Z", c.Name[:min(len(c.Name), 16)]); err == nil && first.Merged > 0 {
-		return named
+	first := &c.Manifest.Points[0]
+	if first.Merged > 0 {
+		if named, err := time.Parse("20060102T150405Z", c.Name[:min(len(c.Name), 16)]); err == nil {
+			return named
+		}
 	}
 	return first.Start
 }

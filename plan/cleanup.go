@@ -40,8 +40,10 @@ func uselessCheckpoints(w Want, s Seen) []string {
 	}
 	var names []string
 	for _, c := range s.Domain.Checkpoints {
-		id, _, _, _, ok := store.ParseCheckpoint(c.Name)
-		if ok && id == w.StoreID && c.Name != base {
+		if c.Name == base {
+			continue
+		}
+		if id, _, _, _, ok := store.ParseCheckpoint(c.Name); ok && id == w.StoreID {
 			names = append(names, c.Name)
 		}
 	}

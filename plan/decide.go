@@ -19,14 +19,25 @@ type Seen struct {
 // Decide says what is to be done for one instance, and why. It is total and
 // deterministic: everything it needs is in its arguments.
 func Decide(w Want, s Seen, now time.Time) Instance {
-	i := Instance{Want: w}
+	i := decide(w, s, now, new(ledger))
+	if b := i.Backup(); b != nil {
+		b.Stores, b.Takes = forecast(s.Folder, b)
+	}
+	return i
+}
+
+// decide is Decide without the forecast, in the memory of a ledger: what it says
+// of kept points lasts until the ledger is used again.
+func decide(w Want, s Seen, now time.Time, l *ledger) Instance {
+	i, found := Instance{Want: w}, false
+	l.tally = tally{}
 	if s.Folder != nil {
 		i.Folder = s.Folder.Folder
 		if i.Error, i.Hint = unusable(w, s.Folder); i.Error != "" {
 			i.Locked = s.Folder.Locked
 			return i
 		}
-		i.Newest, _ = newestSound(s.Folder, now)
+		i.Newest, found = newestSound(s.Folder, now)
 	}
 	if i.Error, i.Hint = unanswered(w, s.Domain); i.Error != "" {
 		return i
@@ -38,12 +49,12 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 		i.decideRelease(s, now)
 		return i
 	}
-	choice := chooseBackup(w, s, now)
+	choice := chooseBackup(w, s, i.Newest, found, now)
 	i.Error, i.Hint, i.Idle, i.Due = choice.err, choice.hint, choice.idle, choice.due
 	if choice.current {
 		i.Current = now
 	}
-	before, after := i.decidePrune(s, choice.backup, now)
+	before, after := i.decidePrune(l, s, choice.backup, now)
 	i.Actions = append(i.Actions, before...)
 	if choice.backup != nil {
 		i.Actions = append(i.Actions, Action{Kind: KindBackup, Reason: choice.reason, Backup: choice.backup})

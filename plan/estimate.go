@@ -17,8 +17,10 @@ func forecast(f *store.Domain, b *Backup) (stores int64, takes config.Duration) 
 	var data, stored, timed float64
 	var took time.Duration
 	if f != nil {
-		for _, c := range f.Chains {
-			for _, p := range c.Manifest.Points {
+		for k := range f.Chains {
+			c := &f.Chains[k]
+			for n := range c.Manifest.Points {
+				p := &c.Manifest.Points[n]
 				if p.Kind == store.Resync || (p.Kind == store.Full) != (b.Kind != store.Increment) || p.Merged > 0 {
 					continue
 				}
@@ -42,9 +44,9 @@ func forecast(f *store.Domain, b *Backup) (stores int64, takes config.Duration) 
 }
 
 // dataOf is how many bytes of the guest a point's files hold.
-func dataOf(p store.Point) (n float64) {
-	for _, d := range p.Disks {
-		n += float64(d.Data)
+func dataOf(p *store.Point) (n float64) {
+	for k := range p.Disks {
+		n += float64(p.Disks[k].Data)
 	}
 	return n
 }

@@ -218,7 +218,7 @@ func (w *world) keptStays(i Instance) {
 		return
 	}
 	gone := w.deleted(i)
-	held := heldPoints(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now)
+	held := retained(i.Want, i.Want.zone(), w.chains(i), i.Backup(), w.now).held
 	for n, c := range w.chains(i) {
 		for k, p := range c.Manifest.Points {
 			if name := fmt.Sprintf("%s.%d", c.Name, p.Sequence); held[n][k].any() && slices.Contains(gone, name) {

@@ -15,7 +15,7 @@ func merges(w Want) bool { return w.Policy.Retention.Prune == "merge" && hasRule
 // as does the head on which the next one builds, unless a planned point joins the
 // chain. A point that does not restore is neither given up nor merged into; one on
 // which several build stays.
-func mergesOf(c store.Chain, held []hold, joins bool) (all []Merge) {
+func mergesOf(c *store.Chain, held []hold, joins bool) (all []Merge) {
 	head, _ := c.Head()
 	points, last := c.Manifest.Points, len(c.Manifest.Points)
 	if joins {

@@ -181,7 +181,7 @@ func TestRoutine(t *testing.T) {
 			return
 		}
 		chains := w.have.Stores[0].Domains[0].Chains
-		held := heldPoints(plan0(w), time.UTC, chains, nil, w.now)
+		held := retained(plan0(w), time.UTC, chains, nil, w.now).held
 		for n, c := range chains {
 			for k, point := range c.Manifest.Points {
 				if !held[n][k].any() && k < len(c.Manifest.Points)-1 {

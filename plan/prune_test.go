@@ -82,7 +82,7 @@ func TestPrune(t *testing.T) {
 				row.change(&w, chains)
 			}
 			i := Instance{Want: w}
-			before, after := i.decidePrune(Seen{Folder: folder(chains...)}, nil, noon)
+			before, after := i.decidePrune(new(ledger), Seen{Folder: folder(chains...)}, nil, noon)
 			if len(after) > 0 {
 				t.Errorf("%d deletions wait for a backup that is not planned", len(after))
 			}
@@ -134,7 +134,7 @@ func TestKeptSaysWhy(t *testing.T) {
 	chains[1].Problems = []store.Problem{problem(1, 0)}
 	chains[3].Manifest.Points[0].Start = noon.Add(-300 * day)
 	var said []string
-	for _, k := range retained(w, time.UTC, chains, nil, noon).kept() {
+	for _, k := range keptBy(&w, time.UTC, chains, noon) {
 		said = append(said, strings.Join(k.Rules, ", "))
 	}
 	mustEqual(t, "rules", said, []string{"min_chains", "min_chains", "min_chains", "damaged, min_chains",

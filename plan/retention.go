@@ -71,29 +71,30 @@ func (s ruleSet) names() []string { return ruleNames[s] }
 // Only sound points count. A damaged one is held where it would be if it alone
 // were sound, so damage costs no point that was held: neither another nor
 // itself.
-func keepRules(points []stamp, r config.Retention, zone *time.Location) []ruleSet {
-	held := make([]ruleSet, len(points))
-	clocks := wallClocks(points, zone)
-	for _, rule := range countRules(r) {
+//
+// The answers go to held; clocks is memory. Both are as long as points.
+func keepRules(points []stamp, r config.Retention, zone *time.Location, held []ruleSet, clocks []wallClock) {
+	clear(held)
+	readClocks(points, zone, clocks)
+	var rules [ruleCount]countRule
+	for _, rule := range countRules(r, rules[:0]) {
 		rule.hold(points, clocks, held)
 	}
 	if r.KeepWithin == nil {
-		return held
+		return
 	}
 	newest := slices.IndexFunc(points, func(p stamp) bool { return p.sound })
-	for i, p := range points {
-		if newest < 0 || i <= newest || points[newest].start.Sub(p.start) < time.Duration(*r.KeepWithin) {
+	for i := range points {
+		if newest < 0 || i <= newest || points[newest].start.Sub(points[i].start) < time.Duration(*r.KeepWithin) {
 			held[i] |= 1 << keepWithin
 		}
 	}
-	return held
 }
 
 type countRule struct {
-	bit    int
-	count  int
-	fulls  bool                  // it sees fulls only
-	period func(wallClock) int64 // nil: each point is one
+	bit   int
+	count int
+	fulls bool // it sees fulls only
 }
 
 // hold adds the rule to what it holds.
@@ -106,6 +107,7 @@ func (rule countRule) hold(points []stamp, clocks []wallClock, held []ruleSet) {
 		}
 	}
 	left, last := rule.count, int64(math.MinInt64)
+	var same calendar
 	for i := range points {
 		p := &points[i]
 		if left == 0 {
@@ -114,10 +116,7 @@ func (rule countRule) hold(points []stamp, clocks []wallClock, held []ruleSet) {
 		if !p.full && rule.fulls {
 			continue
 		}
-		period := int64(i)
-		if rule.period != nil {
-			period = rule.period(clocks[i])
-		}
+		period := same.period(rule.bit, i, clocks[i])
 		fresh := period != last
 		if fresh || i >= oldest {
 			held[i] |= 1 << rule.bit
@@ -129,19 +128,13 @@ func (rule countRule) hold(points []stamp, clocks []wallClock, held []ruleSet) {
 	}
 }
 
-func countRules(r config.Retention) []countRule {
-	rules := make([]countRule, 0, ruleCount)
-	add := func(bit int, count *int, coarse bool, period func(wallClock) int64) {
+// countRules appends the rules that are set.
+func countRules(r config.Retention, rules []countRule) []countRule {
+	for bit, count := range [...]*int{r.KeepLast, r.KeepHourly, r.KeepDaily, r.KeepWeekly, r.KeepMonthly, r.KeepYearly} {
 		if count != nil {
-			rules = append(rules, countRule{bit, *count, coarse && r.Anchor == "full", period})
+			rules = append(rules, countRule{bit, *count, bit >= keepWeekly && r.Anchor == "full"})
 		}
 	}
-	add(keepLast, r.KeepLast, false, nil)
-	add(keepHourly, r.KeepHourly, false, wallClock.hour)
-	add(keepDaily, r.KeepDaily, false, wallClock.day)
-	add(keepWeekly, r.KeepWeekly, true, wallClock.week)
-	add(keepMonthly, r.KeepMonthly, true, wallClock.month)
-	add(keepYearly, r.KeepYearly, true, wallClock.year)
 	return rules
 }
 
@@ -151,11 +144,10 @@ type wallClock struct {
 	offset  int64 // seconds ahead of UTC
 }
 
-// wallClocks are the clocks in a zone at the starts of points. An offset is
+// readClocks reads the clocks in a zone at the starts of points. An offset is
 // looked up once for all points between two changes of it: zones keep those in
 // tables, the last rule of which is text.
-func wallClocks(points []stamp, zone *time.Location) []wallClock {
-	clocks := make([]wallClock, len(points))
+func readClocks(points []stamp, zone *time.Location, clocks []wallClock) {
 	var from, until time.Time // of offset; zero: without end
 	offset, known := int64(0), false
 	for i := range points {
@@ -168,23 +160,37 @@ func wallClocks(points []stamp, zone *time.Location) []wallClock {
 		}
 		clocks[i] = wallClock{start.Unix() + offset, offset}
 	}
-	return clocks
 }
 
-// hour tells the two hours apart that bear one name when summer time ends.
-func (c wallClock) hour() int64 { return floorDiv(c.seconds, 3600)*(48*3600) + c.offset + 24*3600 }
-
-func (c wallClock) day() int64 { return floorDiv(c.seconds, 24*3600) }
-
-// week is an ISO week: it begins on Monday, and 1970 began on a Thursday.
-func (c wallClock) week() int64 { return floorDiv(c.day()+3, 7) }
-
-func (c wallClock) month() int64 {
-	year, month, _ := time.Unix(c.seconds, 0).UTC().Date()
-	return int64(year)*12 + int64(month)
+// period numbers the periods of a rule: equal in one, different in the next.
+func (m *calendar) period(rule, point int, c wallClock) int64 {
+	day := floorDiv(c.seconds, 24*3600)
+	switch rule {
+	case keepLast:
+		return int64(point)
+	case keepHourly: // the two hours differ that bear one name when summer time ends
+		return floorDiv(c.seconds, 3600)*(48*3600) + c.offset + 24*3600
+	case keepDaily:
+		return day
+	case keepWeekly: // ISO weeks begin on Monday, and 1970 began on a Thursday
+		return floorDiv(day+3, 7)
+	}
+	if day < m.from || day >= m.until {
+		year, month, date := time.Unix(c.seconds, 0).UTC().Date()
+		*m = calendar{day - int64(date-1), day - int64(date-1) + 28, int64(year), int64(month)}
+	}
+	if rule == keepYearly {
+		return m.year
+	}
+	return m.year*12 + m.month
 }
 
-func (c wallClock) year() int64 { return int64(time.Unix(c.seconds, 0).UTC().Year()) }
+// calendar shows the month of the last day that was looked up: most points are in
+// that of the point before.
+type calendar struct {
+	from, until int64 // days since 1970 that are in it for certain
+	year, month int64
+}
 
 func floorDiv(a, b int64) int64 {
 	if a < 0 {
@@ -194,8 +200,12 @@ func floorDiv(a, b int64) int64 {
 }
 
 // countOf is how many rules are set; without one every point stays.
-func countOf(r config.Retention) int {
-	n := len(countRules(r))
+func countOf(r config.Retention) (n int) {
+	for _, count := range []*int{r.KeepLast, r.KeepHourly, r.KeepDaily, r.KeepWeekly, r.KeepMonthly, r.KeepYearly} {
+		if count != nil {
+			n++
+		}
+	}
 	if r.KeepWithin != nil {
 		n++
 	}

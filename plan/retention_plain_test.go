@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vbk/config"
+	"vbk/store"
 )
 
 // plainRules are the keep rules as docs/language.md says them, with names for
@@ -100,10 +101,24 @@ func TestKeepRulesAreThePlainOnes(t *testing.T) {
 		}
 		zone := zones[rapid.SampledFrom(names).Draw(t, "zone")]
 		plain := plainRules(points, r, zone)
-		for n, rules := range keepRules(points, r, zone) {
+		for n, rules := range ruled(points, r, zone) {
 			if got, want := strings.Join(rules.names(), " "), strings.Join(plain[n], " "); got != want {
 				t.Fatalf("%s, %+v: point %d of %s is held by %q, want %q", zone, r, n, points[n].start.In(zone), got, want)
 			}
 		}
 	})
+}
+
+// ruled are the sets of keepRules.
+func ruled(points []stamp, r config.Retention, zone *time.Location) []ruleSet {
+	held := make([]ruleSet, len(points))
+	keepRules(points, r, zone, held, make([]wallClock, len(points)))
+	return held
+}
+
+// retained is what the rules say of chains.
+func retained(w Want, zone *time.Location, chains []store.Chain, b *Backup, now time.Time) retention {
+	var l ledger
+	l.open(&w, zone, chains, now)
+	return l.retained(b)
 }

@@ -110,7 +110,7 @@ func TestKeepRules(t *testing.T) {
 				points = append(points, stamp{start: at(t, strings.TrimSuffix(text, " full")), sound: !damaged, full: strings.HasSuffix(text, " full")})
 			}
 			var held []string
-			for _, rules := range keepRules(points, row.rules, zone) {
+			for _, rules := range ruled(points, row.rules, zone) {
 				held = append(held, strings.ReplaceAll(strings.Join(rules.names(), " "), "keep_", ""))
 			}
 			mustEqual(t, "held", held, row.held)
@@ -163,7 +163,7 @@ func TestFourHundredDays(t *testing.T) {
 
 	var byRule, ancestors, fulls int
 	oldest := now
-	for _, k := range r.kept() {
+	for _, k := range keptBy(&w, time.UTC, chains, now) {
 		rule := strings.HasPrefix(k.Rules[0], "keep_")
 		if rule {
 			byRule++
@@ -203,7 +203,7 @@ func TestPlainKeepAgrees(t *testing.T) {
 			"2006-01-02T15": {KeepHourly: &n}, "2006-01-02": {KeepDaily: &n}, "2006-01": {KeepMonthly: &n}, "2006": {KeepYearly: &n},
 		} {
 			plain := plainKeep(starts, n, layout)
-			for i, held := range keepRules(points, rules, time.UTC) {
+			for i, held := range ruled(points, rules, time.UTC) {
 				if plain[i] != (held != 0) {
 					t.Fatalf("%s, %d: point %d of %s: kept %v, plainly %v", layout, n, i, starts[i], held, plain[i])
 				}

@@ -87,6 +87,7 @@ func Simulate(w Want, s Seen, o SimulateOptions) Simulation {
 	w.NoPrune, w.Full = false, false
 	m := newStage(w, s, o)
 	r := newRecord(w, o)
+	var l ledger
 	end := o.From.Add(time.Duration(o.For)).UTC()
 	clock, err := newTimer(w, o)
 	if err != nil {
@@ -100,15 +101,15 @@ func Simulate(w Want, s Seen, o SimulateOptions) Simulation {
 			break
 		}
 		m.time(now)
-		i := Decide(w, m.seen, now)
-		r.observe(i.Kept, m, now)
+		i := decide(w, m.seen, now, &l)
+		r.observe(i.Kept, l.tally, m, now)
 		m.do(i, now)
 		r.run(i)
 	}
 	m.time(end)
-	kept := Decide(w, m.seen, end).Kept
-	r.observe(kept, m, end)
-	return r.finish(kept, m)
+	kept := decide(w, m.seen, end, &l).Kept
+	r.observe(kept, l.tally, m, end)
+	return r.finish(kept, l.tally, m)
 }
 
 // maxRuns bounds a simulation: a timer that fires every second for a year would

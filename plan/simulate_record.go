@@ -31,9 +31,9 @@ func newRecord(w Want, o SimulateOptions) *record {
 }
 
 // observe takes what has been there since the last run.
-func (r *record) observe(kept []Kept, m *stage, now time.Time) {
+func (r *record) observe(kept []Kept, t tally, m *stage, now time.Time) {
 	if r.Runs > 0 {
-		r.days(kept, m, now)
+		r.days(t, m, now)
 	}
 	if r.Assumed.Lives {
 		for _, k := range kept {
@@ -44,12 +44,12 @@ func (r *record) observe(kept []Kept, m *stage, now time.Time) {
 }
 
 // days adds the days that ended between the last run and now.
-func (r *record) days(kept []Kept, m *stage, now time.Time) {
+func (r *record) days(t tally, m *stage, now time.Time) {
 	from, to := r.since.In(r.zone), now.In(r.zone)
 	if from.YearDay() == to.YearDay() && from.Year() == to.Year() {
 		return
 	}
-	d := m.day(kept)
+	d := m.day(t)
 	for y, mo, day := from.Date(); ; day++ {
 		date := time.Date(y, mo, day, 0, 0, 0, 0, time.UTC)
 		if !date.Before(time.Date(to.Year(), to.Month(), to.Day(), 0, 0, 0, 0, time.UTC)) {
@@ -95,7 +95,7 @@ func (r *record) run(i Instance) {
 }
 
 // finish adds up.
-func (r *record) finish(kept []Kept, m *stage) Simulation {
+func (r *record) finish(kept []Kept, t tally, m *stage) Simulation {
 	s := r.Simulation
 	for _, d := range s.Days {
 		if d.Stored > s.Most.Stored {
@@ -103,7 +103,7 @@ func (r *record) finish(kept []Kept, m *stage) Simulation {
 		}
 	}
 	s.Peak = m.peak
-	s.End = m.standing(kept, r.since.In(r.zone))
+	s.End = m.standing(kept, t, r.since.In(r.zone))
 	for _, life := range r.lives {
 		s.Lives = append(s.Lives, *life)
 	}
@@ -114,22 +114,12 @@ func (r *record) finish(kept []Kept, m *stage) Simulation {
 }
 
 // day counts what is there.
-func (m *stage) day(kept []Kept) Day {
-	d := Day{Points: len(kept), Chains: len(m.seen.Folder.Chains), Stored: m.stored}
-	for _, k := range kept {
-		switch {
-		case k.byRule():
-			d.Held++
-			d.Needed++
-		case slices.Contains(k.Rules, heldByChain):
-			d.Needed++
-		}
-	}
-	return d
+func (m *stage) day(t tally) Day {
+	return Day{Points: t.points, Held: t.held, Needed: t.needed, Chains: len(m.seen.Folder.Chains), Stored: m.stored}
 }
 
-func (m *stage) standing(kept []Kept, now time.Time) Standing {
-	s := Standing{Day: m.day(kept), Rules: []RuleCount{}}
+func (m *stage) standing(kept []Kept, t tally, now time.Time) Standing {
+	s := Standing{Day: m.day(t), Rules: []RuleCount{}}
 	s.Date = now.Format(time.DateOnly)
 	rules := map[string]int{}
 	for _, k := range kept {

@@ -21,8 +21,13 @@ type stage struct {
 	peak   int64 // most that stored ever was
 }
 
+// newStage copies what a simulation changes.
 func newStage(w Want, s Seen, o SimulateOptions) *stage {
 	d := s.Domain
+	d.Checkpoints = slices.Clone(d.Checkpoints)
+	for n := range d.Checkpoints {
+		d.Checkpoints[n].Disks = slices.Clone(d.Checkpoints[n].Disks)
+	}
 	d.State, d.Job, d.Error = virt.Running, nil, ""
 	if len(d.Disks) == 0 {
 		d.Disks = []virt.Disk{{Target: "vda", Device: "disk", Type: "file", Source: "vda", Format: "qcow2", Size: max(o.Full, 1)}}
@@ -46,17 +51,14 @@ func (m *stage) time(now time.Time) {
 	if !ok {
 		return
 	}
-	for n, c := range m.seen.Domain.Checkpoints {
+	for _, c := range m.seen.Domain.Checkpoints {
 		if c.Name != head.Checkpoint {
 			continue
 		}
-		disks := slices.Clone(c.Disks)
+		disks := c.Disks
 		for k := range disks {
 			disks[k].Dirty = m.share(disks[k].Target, m.changed(now.Sub(head.Start)))
 		}
-		c.Disks = disks
-		m.seen.Domain.Checkpoints = slices.Clone(m.seen.Domain.Checkpoints)
-		m.seen.Domain.Checkpoints[n] = c
 	}
 }
 
@@ -93,7 +95,7 @@ func (m *stage) do(i Instance, now time.Time) {
 		case KindBackup:
 			m.backup(*a.Backup, now)
 		case KindPrune:
-			m.seen.Folder.Chains = slices.DeleteFunc(slices.Clone(m.seen.Folder.Chains), func(c store.Chain) bool { return c.Name == a.Prune.Chain })
+			m.seen.Folder.Chains = slices.DeleteFunc(m.seen.Folder.Chains, func(c store.Chain) bool { return c.Name == a.Prune.Chain })
 		case KindMerge:
 			m.merge(*a.Merge)
 		}
@@ -103,9 +105,10 @@ func (m *stage) do(i Instance, now time.Time) {
 
 func (m *stage) count() {
 	m.stored = 0
-	for _, c := range m.seen.Folder.Chains {
-		for _, p := range c.Manifest.Points {
-			m.stored += p.Stored()
+	for n := range m.seen.Folder.Chains {
+		points := m.seen.Folder.Chains[n].Manifest.Points
+		for k := range points {
+			m.stored += points[k].Stored()
 		}
 	}
 	m.peak = max(m.peak, m.stored)
@@ -114,7 +117,7 @@ func (m *stage) count() {
 func (m *stage) cleanup(c Cleanup) {
 	m.seen.Domain.Job = nil
 	m.seen.Folder.Leftovers, m.seen.Folder.Attempt = nil, nil
-	m.seen.Domain.Checkpoints = slices.DeleteFunc(slices.Clone(m.seen.Domain.Checkpoints), func(v virt.Checkpoint) bool {
+	m.seen.Domain.Checkpoints = slices.DeleteFunc(m.seen.Domain.Checkpoints, func(v virt.Checkpoint) bool {
 		return slices.Contains(c.Checkpoints, v.Name)
 	})
 }
@@ -133,7 +136,7 @@ func (m *stage) backup(b Backup, now time.Time) {
 	}
 	if b.Chain == "" {
 		name := fmt.Sprintf("%s-%04x", now.UTC().Format("20060102T150405Z"), m.made&0xffff)
-		f.Chains = append(slices.Clone(f.Chains), store.Chain{Name: name, Manifest: store.Manifest{
+		f.Chains = append(f.Chains, store.Chain{Name: name, Manifest: store.Manifest{
 			Chain: name, ChainNumber: number, StoreID: m.want.StoreID, UUID: m.want.UUID, Domain: m.want.Domain, Stream: b.Stream,
 			HashKey: fmt.Sprintf("%064x", m.made), Owner: store.Owner{Configuration: m.want.Configuration, Address: m.want.Address}}})
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -61,9 +60,9 @@ func (c Chain) Sound(sequence int) bool {
 // Head is the newest point of the chain on which something may be built; false
 // if there is none.
 func (c Chain) Head() (Point, bool) {
-	for _, p := range slices.Backward(c.Manifest.Points) {
-		if !p.Leaf {
-			return p, true
+	for n := len(c.Manifest.Points) - 1; n >= 0; n-- {
+		if !c.Manifest.Points[n].Leaf {
+			return c.Manifest.Points[n], true
 		}
 	}
 	return Point{}, false
