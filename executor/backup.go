@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"vbk/format"
 	"vbk/plan"
@@ -26,6 +27,7 @@ type attempt struct {
 	open   []io.Closer              // what they are read from
 	files  []io.Closer              // written, not yet synced
 	done   counter                  // bytes, over all disks
+	frozen time.Time                // since when the guest is; zero: it is not
 	heard  counter                  // signs of life of what reads and writes
 	room   room                     // what may still be written into the store
 }

@@ -62,13 +62,19 @@ func (a *attempt) stream(ctx context.Context, d plan.DiskBackup, source Source, 
 	if err != nil {
 		return err
 	}
+	var done counter
+	at := Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Total: a.plan.Estimate, DiskTotal: d.Estimate}
 	err = Copy(ctx, filter(file.Sink), file.source, func(bytes int64) {
 		a.heard.add(1)
-		a.Events(Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Done: a.done.add(bytes), Total: a.plan.Estimate})
+		now := at
+		now.Done, now.DiskDone = a.done.add(bytes), done.add(bytes)
+		a.Events(now)
 	})
 	if err != nil {
 		return err
 	}
+	at.Done, at.DiskDone, at.DiskRead = a.done.add(0), done.add(0), true
+	a.Events(at)
 	written, err := file.close()
 	if err != nil {
 		return err

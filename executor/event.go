@@ -18,8 +18,11 @@ type Event struct {
 	Point   *store.Point // of Done, where a point was made
 
 	Disk  string // of Progress
-	Done  int64  // bytes, of Progress
-	Total int64  // bytes, an estimate, of Progress
+	Done  int64  // bytes of all disks of the point, of Progress
+	Total int64  // bytes of them, an estimate, of Progress
+
+	DiskDone, DiskTotal int64 // the same of this disk alone
+	DiskRead            bool  // it is complete
 }
 
 // EventKind tells events apart.

@@ -40,6 +40,7 @@ func (a *attempt) freeze(ctx context.Context, d virt.Domain) (thaw func() error,
 	}
 	asked, cancel := context.WithTimeout(ctx, time.Duration(q.Timeout))
 	defer cancel()
+	a.frozen = a.Now()
 	if err := a.host.Freeze(asked, a.want.UUID, q.Filesystems); err != nil { // it may come to it later
 		return thaw, errors.Join(a.unquiesced(err), thaw())
 	}
@@ -60,6 +61,9 @@ func (a *attempt) goOn(ctx context.Context, release func() error) error {
 		return err
 	}
 	a.record.Frozen = false
+	if a.point.Quiesced {
+		a.point.FrozenMS = max(1, a.Now().Sub(a.frozen).Milliseconds())
+	}
 	return errors.Join(release(), a.folder.Record(a.record))
 }
 

@@ -124,7 +124,7 @@ func onto(e extension, disks []virt.Disk, age string) choice {
 			continue
 		}
 		b.Disks = append(b.Disks, j.DiskBackup)
-		b.Estimate += j.bytes
+		b.Estimate += j.Estimate
 		notes.add(j.Reason)
 		switch {
 		case j.Resync:

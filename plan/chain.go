@@ -27,8 +27,9 @@ func newChain(w Want, disks []virt.Disk, closes, why string) choice {
 	for _, d := range disks {
 		disk := newDiskBackup(d)
 		disk.Base, disk.Untracked = true, standsAlone(w) || d.Format == rawFormat
+		disk.Estimate = wholeSize(d)
 		b.Disks = append(b.Disks, disk)
-		b.Estimate += wholeSize(d)
+		b.Estimate += disk.Estimate
 	}
 	return choice{backup: b, reason: why}
 }

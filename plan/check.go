@@ -97,6 +97,7 @@ func sameBackup(a, b *Backup) bool {
 }
 
 func sameDisk(a, b DiskBackup) bool {
+	a.Estimate, b.Estimate = 0, 0
 	a.Reason, b.Reason = "", "" // what is compared where it matters shows in the way the disk is read
 	a.Identity, a.DataState, b.Identity, b.DataState = "", "", "", ""
 	return a == b

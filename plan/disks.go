@@ -61,9 +61,8 @@ func findCheckpoint(d virt.Domain, name string) (virt.Checkpoint, bool) {
 // joining is how a disk joins the open chain, if it can.
 type joining struct {
 	DiskBackup
-	bytes int64 // to be read
-	fits  bool  // otherwise Reason says why a new chain begins,
-	fails bool  // or why nothing is done at all
+	fits  bool // otherwise Reason says why a new chain begins,
+	fails bool // or why nothing is done at all
 }
 
 // join decides whether a disk is read by its bitmap, or how it joins the chain
@@ -76,12 +75,12 @@ func (e extension) join(d virt.Disk) joining {
 	j.Reason = e.whyWhole(d)
 	if j.Reason == "" {
 		bitmap, known := e.base.Disk(d.Target)
-		if j.bytes = bitmap.Dirty; !known {
-			j.bytes = wholeSize(d)
+		if j.Estimate = bitmap.Dirty; !known {
+			j.Estimate = wholeSize(d)
 		}
 		return j
 	}
-	j.bytes, j.Untracked = wholeSize(d), raw
+	j.Estimate, j.Untracked = wholeSize(d), raw
 	old, had := e.head.Disk(d.Target)
 	broken := !raw && !writtenUnseen(old, d) // these two are as they have to be
 	switch {

@@ -47,7 +47,7 @@ func unchanged(w Want, s Seen, disks []virt.Disk, now time.Time) bool {
 	}
 	return !slices.ContainsFunc(disks, func(d virt.Disk) bool {
 		j := e.join(d)
-		return j.Reason != "" || j.bytes > 0
+		return j.Reason != "" || j.Estimate > 0
 	})
 }
 

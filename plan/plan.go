@@ -132,6 +132,7 @@ type DiskBackup struct {
 	Untracked bool   `json:"untracked,omitempty"` // has no bitmap: takes no part in the checkpoint
 	Reason    string `json:"reason,omitempty"`    // why it is read whole inside an increment
 	Size      int64  `json:"size"`
+	Estimate  int64  `json:"estimate,omitempty"` // bytes to read
 	Source    string `json:"source"`
 	Format    string `json:"format"`
 	Identity  string `json:"identity,omitempty"`   // of the image, and

@@ -136,7 +136,8 @@ type Point struct {
 	End        time.Time   `json:"end"`   // last byte counted
 	Quiesced   bool        `json:"quiesced"`
 	QuiesceWhy string      `json:"quiesce_why,omitempty"`
-	Reason     string      `json:"reason,omitempty"` // why the plan made it
+	FrozenMS   int64       `json:"frozen_ms,omitempty"` // so long the guest's file systems stood still for it, at most
+	Reason     string      `json:"reason,omitempty"`    // why the plan made it
 	Disks      []PointDisk `json:"disks"`
 	Files      []File      `json:"files,omitempty"`             // domain XML, checkpoint XML, NVRAM, kernel
 	Notes      []string    `json:"notes,omitempty"`             // what could not be stored beside the disks, each a sentence

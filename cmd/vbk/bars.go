@@ -1,30 +1,47 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"math"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
 	"vbk/plan"
 )
 
-// redrawInterval is how often bars move at most.
-const redrawInterval = 100 * time.Millisecond
+// redrawInterval is how often bars move.
+const redrawInterval = 150 * time.Millisecond
 
 // bars are progress bars at the bottom of a terminal, under the lines that have
-// been printed. Several goroutines may move them.
+// been printed; mpb draws them. Several goroutines may move them: that only tells
+// mpb, so a terminal that takes no more lines does not hold up whoever copies.
 type bars struct {
-	mu    sync.Mutex
-	out   io.Writer
-	width int // columns
-	now   func() time.Time
-	rows  []*bar
-	total *bar      // of all that is planned, nil if that is one backup
-	drawn int       // lines on the terminal that are ours
-	last  time.Time // of the drawing
+	now      func() time.Time
+	out      io.Writer
+	paint    paint
+	progress *mpb.Progress
+	refresh  chan any
+	over     chan any // closed when mpb has ended
+
+	mu      sync.Mutex
+	rows    map[string]*row
+	total   *row           // of all that is planned, nil if that is one bar
+	amounts map[string]row // of bars that are gone, for the total
+}
+
+// row is one bar. The amounts are bytes.
+type row struct {
+	bar         *mpb.Bar
+	done, total int64
 }
 
 // newBars are bars on the terminal, nil where there is none. What is announced
@@ -33,22 +50,81 @@ func (env *environment) newBars() *bars {
 	if !env.terminal {
 		return nil
 	}
-	b := &bars{out: env.stdout, width: env.width, now: env.now}
+	b := &bars{now: env.now, out: env.stdout, paint: painter(env.color), refresh: make(chan any), over: make(chan any),
+		rows: map[string]*row{}, amounts: map[string]row{}}
+	b.progress = mpb.New(mpb.WithManualRefresh(b.refresh), mpb.WithShutdownNotifier(b.over), env.console())
+	env.beside(func() {
+		tick := time.NewTicker(redrawInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				b.redraw()
+			case <-b.over:
+				return
+			}
+		}
+	})
 	env.bars.Store(b)
 	return b
 }
 
-// endBars wipes the bars away.
-func (env *environment) endBars() {
-	if b := env.bars.Swap(nil); b != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.rows = nil
-		b.draw("")
+// console is where bars are drawn: the terminal, whose size may change meanwhile.
+func (env *environment) console() mpb.ContainerOption {
+	if _, ok := env.stdout.(*os.File); ok {
+		return mpb.WithOutput(env.stdout)
+	}
+	return mpb.WithConsoleWriter(&screenWriter{out: env.stdout, width: env.width})
+}
+
+// screenWriter is a terminal of a constant size, for tests.
+type screenWriter struct {
+	bytes.Buffer
+	out   io.Writer
+	width int
+}
+
+func (s *screenWriter) IsTerminal() bool                            { return true }
+func (s *screenWriter) GetTermSize() (width, height int, err error) { return s.width, 24, nil }
+
+func (s *screenWriter) Flush(lines int) error {
+	_, err := s.WriteTo(s.out)
+	if lines > 0 {
+		fmt.Fprintf(s, "\x1b[%dA\x1b[J", lines)
+	}
+	return err
+}
+
+// redraw has mpb draw. It returns when mpb has heard of it; the third call after a
+// change returns when that is on the terminal.
+func (b *bars) redraw() {
+	select {
+	case b.refresh <- b.now():
+	case <-b.over:
 	}
 }
 
-// announce prints to stderr, where no bars are.
+// endBars wipes the bars away.
+func (env *environment) endBars() {
+	b := env.bars.Swap(nil)
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.rows {
+		r.bar.Abort(true)
+	}
+	if b.total != nil && b.total.bar != nil {
+		b.total.bar.Abort(true)
+	}
+	for range 4 { // the bars are drawn a last time, then wiped away; two more, and both have been
+		b.redraw()
+	}
+	b.progress.Shutdown()
+}
+
+// announce prints to stderr, or above the bars.
 func (env *environment) announce(text string) {
 	if b := env.bars.Load(); b != nil {
 		b.print(text)
@@ -57,99 +133,104 @@ func (env *environment) announce(text string) {
 	fmt.Fprint(env.stderr, text)
 }
 
-// bar is one line. The amounts are bytes.
-type bar struct {
-	key, label  string
-	done, total int64
-	begun       time.Time
+// expect has a total of so many bytes below the other bars.
+func (b *bars) expect(total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total = &row{total: total}
 }
 
 // set moves the bar with the key, or begins it.
 func (b *bars) set(key, label string, done, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	row := b.row(key)
-	if row == nil {
-		row = &bar{key: key, begun: b.now()}
-		b.rows = append(b.rows, row)
+	r := b.rows[key]
+	if r == nil {
+		r = &row{bar: b.add(label, len(b.rows)+len(b.amounts))}
+		b.rows[key] = r
 	}
-	done = max(done, row.done) // what is told by several goroutines may come late
-	if b.total != nil {
-		b.total.done += done - row.done
-		b.total.total = max(b.total.total, b.total.done)
+	done = max(done, r.done) // what is told by several goroutines may come late
+	if t := b.total; t != nil {
+		if t.bar == nil {
+			t.bar = b.add("total", math.MaxInt32)
+		}
+		t.done += done - r.done
+		t.show(t.done, max(t.total, t.done))
 	}
-	row.label, row.done, row.total = label, done, max(total, done)
-	if now := b.now(); now.Sub(b.last) >= redrawInterval {
-		b.last = now
-		b.draw("")
-	}
+	r.show(done, max(total, done))
 }
 
-func (b *bars) row(key string) *bar {
-	for _, row := range b.rows {
-		if row.key == key {
-			return row
-		}
+func (r *row) show(done, total int64) {
+	if total != r.total || r.done == 0 {
+		r.total = total
+		r.bar.SetTotal(total, false)
 	}
-	return nil
+	r.done = done
+	r.bar.SetCurrent(done)
 }
 
 // end takes the bar with the key away.
 func (b *bars) end(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rows = slices.DeleteFunc(b.rows, func(row *bar) bool { return row.key == key })
-	b.draw("")
+	if r := b.rows[key]; r != nil {
+		r.bar.Abort(true)
+		delete(b.rows, key)
+		b.amounts[key] = *r
+	}
+}
+
+// endAll takes the bars away whose key begins with the prefix.
+func (b *bars) endAll(prefix string) {
+	b.mu.Lock()
+	keys := slices.Collect(maps.Keys(b.rows))
+	b.mu.Unlock()
+	for _, key := range keys {
+		if strings.HasPrefix(key, prefix) {
+			b.end(key)
+		}
+	}
 }
 
 // print puts text, whole lines, above the bars.
 func (b *bars) print(text string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.draw(text)
+	if _, err := io.WriteString(b.progress, text); err != nil { // mpb has ended: nothing is above anything
+		_, _ = io.WriteString(b.out, text) // a terminal, as everything here
+		return
+	}
+	b.redraw()
 }
 
-func (b *bars) draw(text string) {
-	var s strings.Builder
-	if b.drawn > 0 {
-		fmt.Fprintf(&s, "\r\x1b[%dA\x1b[J", b.drawn) // up, and clear from there; a typed ^C has moved the cursor
+// nameWidth bounds a label: at 80 columns it leaves room for a bar.
+const nameWidth = 24
+
+// add begins a bar whose line is as long as the terminal is wide.
+func (b *bars) add(label string, priority int) *mpb.Bar {
+	name := []rune(label)
+	if len(name) > nameWidth {
+		name = append(name[:nameWidth-1:nameWidth-1], '…')
 	}
-	s.WriteString(text)
-	rows := b.rows
-	if b.total != nil && len(rows) > 0 {
-		rows = append(rows[:len(rows):len(rows)], b.total)
+	begun := b.now()
+	style := mpb.BarStyle().Padding(" ").Tip("=").FillerMeta(b.paint.green).TipMeta(b.paint.green)
+	bar, err := b.progress.Add(0, style.Build(), mpb.BarPriority(priority),
+		mpb.PrependDecorators(decor.Name(string(name), decor.WCSyncWidthR)),
+		mpb.AppendDecorators(
+			decor.Any(func(s decor.Statistics) string { return figures(s.Current, s.Total, b.now().Sub(begun)) }, decor.WCSyncWidth)))
+	if err != nil { // the terminal is gone
+		bar, _ = mpb.New(mpb.WithOutput(nil)).Add(0, nil)
 	}
-	label := 0
-	for _, row := range rows {
-		label = max(label, min(len([]rune(row.label)), b.width/3))
-	}
-	for _, row := range rows {
-		s.WriteString(row.line(b.now(), b.width, label) + "\n")
-	}
-	b.drawn = len(rows)
-	_, _ = io.WriteString(b.out, s.String()) // a terminal, as everything here
+	return bar
 }
 
-// line is as long as the width at most: a longer one would take two lines.
-func (r *bar) line(now time.Time, width, label int) string {
-	elapsed := now.Sub(r.begun).Seconds()
+// figures are amounts, rate and time left of a bar, in columns.
+func figures(done, total int64, elapsed time.Duration) string {
 	rate, left := "", "-:--"
-	if elapsed > 0 && r.done > 0 {
-		perSecond := float64(r.done) / elapsed
+	if elapsed > 0 && done > 0 {
+		perSecond := float64(done) / elapsed.Seconds()
 		rate = plan.Bytes(int64(perSecond)) + "/s"
-		left = clockTime(time.Duration(float64(r.total-r.done) / perSecond * float64(time.Second)))
+		left = clockTime(time.Duration(float64(total-done) / perSecond * float64(time.Second)))
 	}
-	name := []rune(r.label)
-	if len(name) > label {
-		name = append(name[:label-1:label-1], '…')
-	}
-	figures := fmt.Sprintf("%8s of %8s %10s %7s", plan.Bytes(r.done), plan.Bytes(r.total), rate, left)
-	room := width - 1 - label - len(figures) - 4 // a space, two brackets, a space
-	if room < 5 {
-		return string([]rune(fmt.Sprintf("%-*s %s", label, string(name), figures))[:min(width-1, label+1+len(figures))])
-	}
-	filled := int(float64(room) * float64(r.done) / float64(max(r.total, 1)))
-	return fmt.Sprintf("%-*s [%s%s] %s", label, string(name), strings.Repeat("=", filled), strings.Repeat(" ", room-filled), figures)
+	return fmt.Sprintf("%8s of %8s %10s %7s", plan.Bytes(done), plan.Bytes(total), rate, left)
 }
 
 // clockTime is 0:07, 12:05 or 3:04:05.

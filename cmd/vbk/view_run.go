@@ -39,18 +39,18 @@ type runView struct {
 func newRunView(env *environment, p plan.Plan) *runView {
 	v := &runView{env: env, stream: newRunStream(env, p), paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
 		names: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
-	var backups, bytes int64
+	disks, bytes := 0, int64(0)
 	for _, i := range p.Instances {
 		v.names[i.Want.Address] = i.Want.Domain
 		v.scratch[i.Want.Address] = i.Want.Host.ScratchDir
 		if b := i.Backup(); b != nil {
-			backups++
+			disks += len(b.Disks)
 			bytes += b.Estimate
 		}
 	}
 	v.bars = env.newBars()
-	if v.bars != nil && backups > 1 {
-		v.bars.total = &bar{label: "total", total: bytes, begun: env.now()}
+	if v.bars != nil && disks > 1 {
+		v.bars.expect(bytes)
 	}
 	return v
 }
@@ -97,7 +97,7 @@ func (v *runView) line(format string, args ...any) {
 
 func (v *runView) endBar(address string) {
 	if v.bars != nil {
-		v.bars.end(address)
+		v.bars.endAll(address + " ")
 	}
 }
 
@@ -129,7 +129,11 @@ func socketHint(text, scratch string) string {
 
 func (v *runView) progress(e executor.Event) {
 	if v.bars != nil {
-		v.bars.set(e.Address, v.names[e.Address]+" "+e.Disk, e.Done, e.Total)
+		key := e.Address + " " + e.Disk
+		v.bars.set(key, v.names[e.Address]+" "+e.Disk, e.DiskDone, e.DiskTotal)
+		if e.DiskRead {
+			v.bars.end(key)
+		}
 		return
 	}
 	now := v.env.now()
@@ -151,7 +155,7 @@ func (v *runView) close(r executor.Result, interrupted bool) {
 		})
 		fmt.Fprintln(v.env.stdout)
 		table := tabwriter.NewWriter(v.env.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "POINT\tKIND\tREAD\tSTORED\tRATIO\tTIME\tRATE")
+		fmt.Fprintln(table, "POINT\tKIND\tREAD\tSTORED\tRATIO\tRATE\tTIME\tFROZEN")
 		for _, e := range v.points {
 			v.row(table, e)
 		}
@@ -170,16 +174,22 @@ func (v *runView) close(r executor.Result, interrupted bool) {
 	fmt.Fprintf(v.env.stdout, "\n%s %d done, %d skipped, %d failed.\n", v.paint.bold("Apply "+how+":"), r.Done, r.Skipped, r.Failed)
 }
 
+// row is a line of the table. A frozen guest is what the backup has cost it.
 func (v *runView) row(table io.Writer, e executor.Event) {
 	read := readBytes(*e.Point)
 	stored, took := e.Point.Stored(), e.Point.End.Sub(e.Point.Start)
-	ratio := "-"
+	ratio, rate, frozen := "-", "-", "-"
 	if stored > 0 && read > 0 {
 		ratio = fmt.Sprintf("%.1f", float64(read)/float64(stored))
 	}
-	rate := plan.Bytes(int64(float64(read)/max(took.Seconds(), 0.001))) + "/s"
-	fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%.1fs\t%s\n", v.names[e.Address], e.Chain, e.Point.Sequence, kindWord(e.Point.Kind),
-		plan.Bytes(read), plan.Bytes(stored), ratio, took.Seconds(), rate)
+	if took > 0 && read > 0 {
+		rate = plan.Bytes(int64(float64(read)/took.Seconds())) + "/s"
+	}
+	if e.Point.Quiesced {
+		frozen = fmt.Sprintf("%.2fs", float64(e.Point.FrozenMS)/1000)
+	}
+	fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\t%.1fs\t%s\n", v.names[e.Address], e.Chain, e.Point.Sequence, kindWord(e.Point.Kind),
+		plan.Bytes(read), plan.Bytes(stored), ratio, rate, took.Seconds(), frozen)
 }
 
 // readBytes are the bytes of the guest that making a point has read and stored.

@@ -89,6 +89,9 @@ func (s *runStream) complete(e executor.Event) {
 	if e.Point != nil {
 		fields = map[string]any{"id_key": "point", "id_value": fmt.Sprintf("%s.%d", e.Chain, e.Point.Sequence),
 			"bytes_read": readBytes(*e.Point), "bytes_stored": e.Point.Stored()}
+		if e.Point.Quiesced {
+			fields["frozen_seconds"] = float64(e.Point.FrozenMS) / 1000
+		}
 	}
 	for _, c := range a.changes {
 		s.done.count(c)
