@@ -28,6 +28,7 @@ type change struct {
 	Index        string     `json:"index"` // HOST/NAME of the domain
 	ProviderName string     `json:"provider_name"`
 	Reason       string     `json:"action_reason,omitempty"`
+	Waits        bool       `json:"waits,omitempty"` // until the new point is durable
 	Change       difference `json:"change"`
 }
 
@@ -39,28 +40,32 @@ type difference struct {
 
 // pointState is a point before or after a change. The amounts are bytes.
 type pointState struct {
-	Domain   string      `json:"domain"`
-	UUID     string      `json:"uuid"`
-	Host     string      `json:"host,omitempty"`
-	Store    string      `json:"store"`
-	Chain    string      `json:"chain,omitempty"` // "" of one that is not named yet
-	Sequence *int        `json:"sequence,omitempty"`
-	Kind     store.Kind  `json:"kind,omitempty"` // of a new point
-	Start    *time.Time  `json:"start,omitempty"`
-	HeldBy   []string    `json:"held_by,omitempty"`
-	Closes   string      `json:"closes,omitempty"` // the chain that a new one closes
-	Disks    []diskState `json:"disks,omitempty"`
-	Read     int64       `json:"read_bytes,omitempty"`   // about, to make it
-	Stored   int64       `json:"stored_bytes,omitempty"` // about, when it is made
-	Seconds  float64     `json:"seconds,omitempty"`      // about, to make it
-	TakesIn  []string    `json:"takes_in,omitempty"`     // the points that are merged into it
-	Steps    []string    `json:"steps,omitempty"`        // of a cleanup
+	Domain    string      `json:"domain"`
+	UUID      string      `json:"uuid"`
+	Host      string      `json:"host,omitempty"`
+	Store     string      `json:"store"`
+	Chain     string      `json:"chain,omitempty"` // "" of one that is not named yet
+	Sequence  *int        `json:"sequence,omitempty"`
+	Kind      store.Kind  `json:"kind,omitempty"` // of a new point
+	Start     *time.Time  `json:"start,omitempty"`
+	HeldBy    []string    `json:"held_by,omitempty"`
+	Offline   bool        `json:"offline,omitempty"`   // the domain is shut off
+	Redefines string      `json:"redefines,omitempty"` // the checkpoint that is redefined first
+	Closes    string      `json:"closes,omitempty"`    // the chain that a new one closes
+	Disks     []diskState `json:"disks,omitempty"`
+	Read      int64       `json:"read_bytes,omitempty"`   // about, to make it
+	Stored    int64       `json:"stored_bytes,omitempty"` // about, when it is made
+	Seconds   float64     `json:"seconds,omitempty"`      // about, to make it
+	TakesIn   []string    `json:"takes_in,omitempty"`     // the points that are merged into it
+	Steps     []string    `json:"steps,omitempty"`        // of a cleanup
 }
 
 type diskState struct {
 	Target string `json:"target"`
-	Size   int64  `json:"size"`  // virtual, bytes
-	Whole  bool   `json:"whole"` // read whole
+	Size   int64  `json:"size"`                 // virtual, bytes
+	Whole  bool   `json:"whole"`                // read whole
+	Resync bool   `json:"resync,omitempty"`     // and what differs from the chain is stored
+	Read   int64  `json:"read_bytes,omitempty"` // about
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -97,7 +102,7 @@ func changesOf(i plan.Instance, a plan.Action) []change {
 	case plan.KindPrune:
 		var all []change
 		for _, k := range s.points(a.Prune.Chain, nil) {
-			all = append(all, s.gone(k, a.Reason))
+			all = append(all, s.gone(k, a.Reason, a.Prune.After))
 		}
 		return all
 	case plan.KindMerge:
@@ -148,9 +153,13 @@ func (s subject) state() pointState {
 func (s subject) planned(b plan.Backup) pointState {
 	after := s.state()
 	after.Chain, after.Kind, after.Closes = b.Chain, b.Kind, b.Closes
+	after.Offline = b.Offline
+	if b.Redefine {
+		after.Redefines = b.Checkpoint
+	}
 	after.Read, after.Stored, after.Seconds = b.Estimate, b.Stores, time.Duration(b.Takes).Seconds()
 	for _, d := range b.Disks {
-		after.Disks = append(after.Disks, diskState{d.Target, d.Size, d.Base || d.Resync, d.Reason})
+		after.Disks = append(after.Disks, diskState{d.Target, d.Size, d.Base || d.Resync, d.Resync, d.Estimate, d.Reason})
 	}
 	return after
 }
@@ -172,10 +181,11 @@ func (s subject) points(chain string, sequences []int) []plan.Kept {
 	return some
 }
 
-func (s subject) gone(k plan.Kept, reason string) change {
+func (s subject) gone(k plan.Kept, reason string, waits bool) change {
 	c := s.entry("point", keptName(k), verbDelete, reason)
 	before := s.existing(k)
 	before.HeldBy = nil // what held it until now
+	c.Waits = waits
 	c.Change.Before = &before
 	return c
 }
@@ -184,7 +194,7 @@ func (s subject) merged(m plan.Merge, reason string) []change {
 	var all []change
 	var names []string
 	for _, k := range s.points(m.Chain, m.Gone) {
-		all = append(all, s.gone(k, reason))
+		all = append(all, s.gone(k, reason, m.After))
 		names = append(names, keptName(k))
 	}
 	for _, k := range s.points(m.Chain, []int{m.Into}) {

@@ -97,6 +97,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME resize TARGET SIZE
 //	machine NAME start | stop | kill | undefine
 //	machine NAME break-bitmap TARGET                of its newest checkpoint
+//	machine NAME forget                             its checkpoints, not their bitmaps
 //	machine NAME foreign-job | end-foreign-job
 //	machine NAME bug | bug-read | no-bug            vbk panics when it begins a job, or reads a disk
 //	machine NAME confine                            no job can begin: QEMU may not make its socket
@@ -162,6 +163,10 @@ func (m machine) do(verb string, args []string) {
 	case "break-bitmap":
 		checkpoints := m.survey().Checkpoints
 		m.BreakBitmap(m.uuid, args[0], checkpoints[len(checkpoints)-1].Name)
+	case "forget":
+		for _, c := range m.survey().Checkpoints {
+			m.ts.Check(m.ForgetCheckpoint(context.Background(), m.uuid, c.Name))
+		}
 	case "foreign-job":
 		m.ForeignJob(m.uuid, virt.Job{Operation: "block copy"})
 	case "end-foreign-job":

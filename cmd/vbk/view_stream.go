@@ -115,6 +115,9 @@ func (env *environment) tellPlan(p plan.Plan) {
 	for _, w := range warnings(p) {
 		env.tellProblem("warning", w, "")
 	}
+	for _, note := range notes(p) {
+		env.tell(line{"info", "log", note, nil})
+	}
 	s := sumsOf(p)
 	env.tell(line{"info", "change_summary", s.String(), s.fields("plan")})
 }
