@@ -9,6 +9,7 @@ import (
 
 	"vbk/format"
 	"vbk/store"
+	"vbk/virt"
 )
 
 // checkFooters compares the footer of every file of a chain with the hash in
@@ -120,6 +121,7 @@ func (p ChainPoint) Extra(what string) ([]byte, error) {
 type DiskImage struct {
 	*format.Image
 	io.Closer
+	Options virt.ImageOptions // of the qcow2 image that it was, if they are known
 }
 
 // chainFiles are the open files of a disk.
@@ -165,7 +167,8 @@ func openLayers(c Chain, files []diskLayer) (_ *DiskImage, err error) {
 	if err != nil {
 		return nil, &DamageError{err}
 	}
-	return &DiskImage{image, open}, nil
+	newest := files[len(files)-1]
+	return &DiskImage{image, open, virt.ImageOptions(newest.Image)}, nil
 }
 
 // diskLayer is a disk at the point that has stored it.

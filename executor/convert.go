@@ -269,7 +269,7 @@ func (x *conversion) recipe(p store.Point, q *store.Point, d store.PointDisk) re
 	r := recipe{
 		chain: x.to, point: p, parent: pointAt(x.from, p.Parent), options: x.Options, version: x.Version, tag: x.tag(p),
 		disk: store.PointDisk{Target: d.Target, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
-			Identity: d.Identity, DataState: d.DataState},
+			Identity: d.Identity, DataState: d.DataState, Image: d.Image},
 		write: func(name string, data []byte) error { return x.save(q, name, data) },
 	}
 	for _, other := range p.Disks {

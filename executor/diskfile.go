@@ -45,7 +45,7 @@ func (a *attempt) createDisk(ctx context.Context, d plan.DiskBackup, source Sour
 	r := recipe{
 		chain: m, point: a.point, parent: pointAt(m, a.point.Parent), tag: a.point.Attempt, options: options, version: a.Version,
 		disk: store.PointDisk{Target: d.Target, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
-			Identity: d.Identity, DataState: d.DataState},
+			Identity: d.Identity, DataState: d.DataState, Image: store.ImageOptions(d.Image)},
 		create: a.create, write: a.save,
 	}
 	for _, disk := range a.plan.Disks {

@@ -29,6 +29,7 @@ import (
 	"vbk/virt"
 	"vbk/virt/libvirt"
 	"vbk/virt/libvirt/embedtest"
+	"vbk/virt/qcow2"
 )
 
 func TestMain(m *testing.M) {
@@ -280,6 +281,9 @@ func (m *machine) restored(d store.Domain) {
 				path := filepath.Join(r.Dir, target+"."+format)
 				if format == "qcow2" {
 					path = asRaw(m.T, path)
+				}
+				if d, _ := p.Disk(target); d.Format == "qcow2" && d.Image != store.ImageOptions(qcow2.DefaultOptions) { // as embedtest makes them
+					m.Errorf("the options of %s are recorded as %+v", target, d.Image)
 				}
 				if sum(m.T, path) != want {
 					m.Errorf("%s of point %s.%d, restored as %s, differs", target, c.Name, p.Sequence, format)

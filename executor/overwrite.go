@@ -62,7 +62,7 @@ func (o Overwriting) open(ctx context.Context, size int64) (target, error) {
 	if end, err := f.Seek(0, io.SeekEnd); err != nil || end < size {
 		return nil, errors.Join(err, f.Close(), fmt.Errorf("it has %d bytes, the disk has %d", end, size))
 	}
-	return overwriting{deviceMedium{fileMedium{f}}}, nil
+	return overwriting{deviceMedium{fileMedium{file: f}}}, nil
 }
 
 // medium is what may hold something already.
@@ -86,7 +86,20 @@ func (o overwriting) Data(offset int64, data []byte) error {
 }
 
 // fileMedium is a raw file or a block device.
-type fileMedium struct{ file *os.File }
+type fileMedium struct {
+	file  *os.File
+	whole bool // it has all its space, and zeroes keep it
+}
+
+// resize gives the file its size, and all its space if it is to have that.
+func (m fileMedium) resize(size int64) error {
+	if m.whole && size > 0 {
+		if err := unix.Fallocate(int(m.file.Fd()), 0, 0, size); err != nil {
+			return fmt.Errorf("preallocate: %w", err)
+		}
+	}
+	return m.file.Truncate(size)
+}
 
 func (m fileMedium) ReadAt(p []byte, offset int64) (int, error) { return m.file.ReadAt(p, offset) }
 
@@ -97,7 +110,11 @@ func (m fileMedium) Data(offset int64, data []byte) error {
 
 // Zero gives the space back where that makes zeroes, and writes them elsewhere.
 func (m fileMedium) Zero(offset, length int64) error {
-	if unix.Fallocate(int(m.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, length) == nil {
+	mode := uint32(unix.FALLOC_FL_PUNCH_HOLE)
+	if m.whole {
+		mode = unix.FALLOC_FL_ZERO_RANGE
+	}
+	if unix.Fallocate(int(m.file.Fd()), mode|unix.FALLOC_FL_KEEP_SIZE, offset, length) == nil {
 		return nil
 	}
 	zeroes := make([]byte, min(length, chunkSize))

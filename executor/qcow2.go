@@ -1,196 +1,75 @@
 package executor
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
 
-	"vbk/nbd"
+	"vbk/virt/qcow2"
 )
 
-// connections to one qemu-nbd: writes to distant ranges overtake each other.
-const connections = 4
-
-// imageTarget writes into an image through qemu-nbd, which locks it as every QEMU
-// does.
-type imageTarget struct {
-	path   string
-	format string
-	fresh  bool
-	size   int64  // bytes
-	folder string // of the socket
-	server *exec.Cmd
-	output bytes.Buffer   // of the server
-	exited chan error     // the server's end
-	conns  chan *nbd.Conn // free ones
-	all    []*nbd.Conn
+// qcow2Medium is a qcow2 file of which everything but the guest's bytes is written.
+type qcow2Medium struct {
+	fileMedium
+	layout *qcow2.Layout
 }
 
-// newQcow2Target makes an image. With preallocate all its clusters have their place.
-func newQcow2Target(ctx context.Context, path string, size int64, preallocate bool) (*imageTarget, error) {
-	args := []string{"create", "-q", "-f", "qcow2"}
-	if preallocate {
-		args = append(args, "-o", "preallocation=falloc")
+// newQcow2Medium makes of a file an image that reads as zeroes where nothing was
+// written, if it was empty.
+func newQcow2Medium(m fileMedium, image *DiskImage) (qcow2Medium, error) {
+	extents, err := imageSource{image.Image}.Extents(context.Background(), 0, image.Size())
+	if err != nil {
+		return qcow2Medium{}, err
 	}
-	if err := runTool(ctx, "qemu-img", append(args, path, strconv.FormatInt(size, 10))...); err != nil {
-		return nil, err
+	data := make([]qcow2.Range, len(extents))
+	for n, e := range extents {
+		data[n] = qcow2.Range{Offset: e.Offset, Length: e.Length}
 	}
-	t, err := openImage(ctx, path, "qcow2", size)
+	l, err := qcow2.NewLayout(image.Size(), data, image.Options, m.whole)
 	if err == nil {
-		t.fresh = true
+		err = m.resize(l.FileSize())
 	}
-	return t, err
+	if err == nil {
+		err = l.WriteMetadata(m.file)
+	}
+	return qcow2Medium{m, l}, err
 }
 
-// openImage opens an image that has at least size bytes.
-func openImage(ctx context.Context, path, format string, size int64) (t *imageTarget, err error) {
-	t = &imageTarget{path: path, format: format, exited: make(chan error, 1), conns: make(chan *nbd.Conn, connections)}
-	defer func() {
-		if err != nil {
-			t.abandon()
+// each calls do with the pieces of a range that have a place in the file.
+func (m qcow2Medium) each(offset, length int64, do func(offset, at, length int64) error) error {
+	for end := offset + length; offset < end; {
+		at, n, ok := m.layout.Place(offset)
+		n = min(n, end-offset)
+		if ok {
+			if err := do(offset, at, n); err != nil {
+				return err
+			}
 		}
-	}()
-	if t.folder, err = os.MkdirTemp("", "vbk-restore-"); err != nil {
-		return t, err
+		offset += n
 	}
-	if err := t.serve(); err != nil {
-		return t, err
-	}
-	for range connections {
-		conn, err := t.dial(ctx)
-		if err != nil {
-			return t, err
-		}
-		if conn.Size() < size {
-			return t, fmt.Errorf("%s has %d bytes, the disk has %d", path, conn.Size(), size)
-		}
-		t.size = conn.Size()
-		t.all = append(t.all, conn)
-		t.conns <- conn
-	}
-	return t, nil
-}
-
-func (t *imageTarget) socket() string { return filepath.Join(t.folder, "nbd") }
-
-// serve starts qemu-nbd. It ends by itself with its last connection, so none
-// stays behind if this process is killed; a context does not end it.
-func (t *imageTarget) serve() error {
-	t.server = exec.Command("qemu-nbd", "--format="+t.format, "--cache=writeback",
-		fmt.Sprintf("--shared=%d", connections), "--socket="+t.socket(), t.path)
-	t.server.Stdout, t.server.Stderr = &t.output, &t.output
-	if err := t.server.Start(); err != nil {
-		t.server = nil
-		return toolError("qemu-nbd", err, "")
-	}
-	go func() { t.exited <- t.server.Wait() }()
 	return nil
 }
 
-// dial waits until the server listens.
-func (t *imageTarget) dial(ctx context.Context) (*nbd.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		if _, err := os.Stat(t.socket()); err == nil {
-			if conn, err := nbd.Dial(ctx, t.socket(), "", nbd.Options{}); err == nil || ctx.Err() != nil {
-				return conn, err
-			}
-		}
-		select {
-		case err := <-t.exited:
-			t.server = nil
-			return nil, toolError("qemu-nbd", err, t.output.String())
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for qemu-nbd: %w", context.Cause(ctx))
-		case <-time.After(10 * time.Millisecond):
-		}
+func (m qcow2Medium) Data(offset int64, data []byte) error {
+	var written int64
+	err := m.each(offset, int64(len(data)), func(from, at, n int64) error {
+		written += n
+		return m.fileMedium.Data(at, data[from-offset:][:n])
+	})
+	if err == nil && written < int64(len(data)) {
+		err = fmt.Errorf("%d bytes at %d have no place in the image: the disk changed while it was restored", len(data), offset)
 	}
-}
-
-func (t *imageTarget) Data(offset int64, data []byte) error {
-	conn := <-t.conns
-	defer func() { t.conns <- conn }()
-	_, err := conn.WriteAt(data, offset)
 	return err
 }
 
-// Zero has nothing to do in a fresh image, which reads as zeroes: each range comes
-// once.
-func (t *imageTarget) Zero(offset, length int64) error {
-	if t.fresh {
-		return nil
-	}
-	conn := <-t.conns
-	defer func() { t.conns <- conn }()
-	return conn.Zero(offset, length)
+func (m qcow2Medium) Zero(offset, length int64) error {
+	return m.each(offset, length, func(_, at, n int64) error { return m.fileMedium.Zero(at, n) })
 }
 
-func (t *imageTarget) ReadAt(p []byte, offset int64) (int, error) {
-	conn := <-t.conns
-	defer func() { t.conns <- conn }()
-	return conn.ReadAt(p, offset)
-}
-
-// finish flushes, waits for the server's end, and syncs the file that it has
-// written.
-func (t *imageTarget) finish() error {
-	defer t.abandon()
-	if err := t.all[0].Flush(); err != nil {
+// ReadAt reads what has a place in the file; the rest is zero.
+func (m qcow2Medium) ReadAt(p []byte, offset int64) (int, error) {
+	clear(p)
+	return len(p), m.each(offset, int64(len(p)), func(from, at, n int64) error {
+		_, err := m.fileMedium.ReadAt(p[from-offset:][:n], at)
 		return err
-	}
-	t.closeAll()
-	err := <-t.exited
-	t.server = nil
-	if err != nil {
-		return toolError("qemu-nbd", err, t.output.String())
-	}
-	f, err := os.OpenFile(t.path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func (t *imageTarget) closeAll() {
-	for _, c := range t.all {
-		_ = c.Close() // after a flush nothing is lost by it
-	}
-	t.all = nil
-}
-
-func (t *imageTarget) abandon() {
-	t.closeAll()
-	if t.server != nil {
-		_ = t.server.Process.Kill()
-		<-t.exited
-		t.server = nil
-	}
-	_ = os.RemoveAll(t.folder)
-}
-
-// runTool runs a program of the distribution.
-func runTool(ctx context.Context, name string, args ...string) error {
-	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return toolError(name, err, string(output))
-	}
-	return nil
-}
-
-func toolError(name string, err error, output string) error {
-	if errors.Is(err, exec.ErrNotFound) {
-		return &hintError{fmt.Errorf("%s is not installed", name), "apt-get install qemu-utils, or restore with -format raw"}
-	}
-	if output = strings.TrimSpace(output); output != "" {
-		return fmt.Errorf("%s: %s", name, output)
-	}
-	return fmt.Errorf("%s: %w", name, err)
+	})
 }

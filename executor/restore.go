@@ -158,7 +158,7 @@ func restoreDisk(ctx context.Context, p RestorePoint, r Restoration, disk string
 	}
 	defer image.Close()
 	return image.Size(), r.writeDisk(r.path(disk), func(f *os.File, fresh bool) error {
-		t, err := r.open(ctx, f, image.Size(), fresh)
+		t, err := r.open(f, image, fresh)
 		if err != nil {
 			return err
 		}
@@ -168,23 +168,22 @@ func restoreDisk(ctx context.Context, p RestorePoint, r Restoration, disk string
 
 // open opens what a disk is written into. What may hold something already is
 // compared.
-func (r Restoration) open(ctx context.Context, f *os.File, size int64, fresh bool) (target, error) {
-	switch {
-	case r.Format == "raw" && fresh:
-		return newRawTarget(f, size, r.Preallocate)
-	case r.Format == "raw":
-		return overwriting{fileMedium{f}}, f.Truncate(size)
-	case r.Format == "qcow2" && fresh:
-		return newQcow2Target(ctx, f.Name(), size, r.Preallocate)
-	case r.Format == "qcow2":
-		t, err := openImage(ctx, f.Name(), r.Format, size)
-		if err == nil && t.size != (size+511)&^511 { // as qemu-img made it
-			t.abandon()
-			err = fmt.Errorf("%s has %d bytes, the disk has %d", f.Name(), t.size, size)
-		}
-		return overwriting{t}, err
+func (r Restoration) open(f *os.File, image *DiskImage, fresh bool) (target, error) {
+	m := fileMedium{f, r.Preallocate}
+	var t medium = m
+	var err error
+	switch r.Format {
+	case "raw":
+		err = m.resize(image.Size())
+	case "qcow2":
+		t, err = newQcow2Medium(m, image)
+	default:
+		err = fmt.Errorf("unknown format %q: raw or qcow2", r.Format)
 	}
-	return nil, fmt.Errorf("unknown format %q: raw or qcow2", r.Format)
+	if fresh {
+		return t, err
+	}
+	return overwriting{t}, err
 }
 
 // writeDisk is writeWhole, or completes what another restore has begun.

@@ -2,11 +2,7 @@ package executor
 
 import (
 	"context"
-	"fmt"
-	"os"
-
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"vbk/format"
 )
@@ -50,32 +46,9 @@ func (s imageSource) Read(ctx context.Context, pieces []Piece) error {
 	return group.Wait()
 }
 
-// target is a fresh, empty disk image that a restore fills.
+// target is a disk image that a restore fills.
 type target interface {
 	Sink
 	finish() error // makes everything durable
 	abandon()      // releases what finish would have
 }
-
-// rawTarget is a sparse raw file.
-type rawTarget struct{ file *os.File }
-
-func newRawTarget(f *os.File, size int64, preallocate bool) (rawTarget, error) {
-	if preallocate && size > 0 {
-		if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
-			return rawTarget{f}, fmt.Errorf("preallocate: %w", err)
-		}
-	}
-	return rawTarget{f}, f.Truncate(size)
-}
-
-func (t rawTarget) Data(offset int64, data []byte) error {
-	_, err := t.file.WriteAt(data, offset)
-	return err
-}
-
-// Zero has nothing to do: the file was made empty, and each range comes once.
-func (t rawTarget) Zero(int64, int64) error { return nil }
-
-func (t rawTarget) finish() error { return t.file.Sync() }
-func (t rawTarget) abandon()      {}

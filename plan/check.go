@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vbk/store"
+	"vbk/virt"
 )
 
 // Verdict on a planned action, right before it is done.
@@ -100,6 +101,7 @@ func sameDisk(a, b DiskBackup) bool {
 	a.Estimate, b.Estimate = 0, 0
 	a.Reason, b.Reason = "", "" // what is compared where it matters shows in the way the disk is read
 	a.Identity, a.DataState, b.Identity, b.DataState = "", "", "", ""
+	a.Image, b.Image = virt.ImageOptions{}, virt.ImageOptions{}
 	return a == b
 }
 

@@ -16,7 +16,7 @@ const rawFormat = "raw"
 func (d DiskBackup) Whole() bool { return d.Base || d.Resync }
 
 func newDiskBackup(d virt.Disk) DiskBackup {
-	return DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format, Identity: d.Identity, DataState: d.DataState}
+	return DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format, Identity: d.Identity, DataState: d.DataState, Image: d.Image}
 }
 
 // extension is a chain that a point may join.

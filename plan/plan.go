@@ -5,6 +5,7 @@ import (
 
 	"vbk/config"
 	"vbk/store"
+	"vbk/virt"
 )
 
 // Plan is data: what would be done, in which order, and why. It prints, saves,
@@ -137,6 +138,8 @@ type DiskBackup struct {
 	Format    string `json:"format"`
 	Identity  string `json:"identity,omitempty"`   // of the image, and
 	DataState string `json:"data_state,omitempty"` // of its data file, when the point begins
+
+	Image virt.ImageOptions `json:"image,omitzero"`
 }
 
 // Prune releases a whole chain: every point of it is deleted.

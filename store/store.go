@@ -201,6 +201,18 @@ type PointDisk struct {
 	FooterHash string   `json:"footer_hash,omitempty"` // 16 hex digits: XXH3-64 of the footer of a v3 file, its last 8 bytes; of any other file the XXH3-64 of its last 4096 bytes
 	Shares     []string `json:"shares,omitempty"`      // other files of the chain that hold chunks of File, by file slot
 	RawImage   bool     `json:"raw_image,omitempty"`   // File is the disk, byte for byte, and has no header
+
+	Image ImageOptions `json:"image,omitzero"` // of a qcow2 image, as far as they are known: a restored one gets them
+}
+
+// ImageOptions are how a qcow2 image was made, by the names of qemu-img create -o.
+type ImageOptions struct {
+	ClusterSize     int64  `json:"cluster_size,omitempty"` // bytes
+	Compat          string `json:"compat,omitempty"`       // "0.10" or "1.1"
+	RefcountBits    int    `json:"refcount_bits,omitempty"`
+	ExtendedL2      bool   `json:"extended_l2,omitempty"`
+	LazyRefcounts   bool   `json:"lazy_refcounts,omitempty"`
+	CompressionType string `json:"compression_type,omitempty"` // "zlib" or "zstd"
 }
 
 // File is another file of a point.

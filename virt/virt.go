@@ -49,6 +49,18 @@ type Disk struct {
 	DataState string `json:"data_state,omitempty"` // of that file: as long as it is the same, nobody but one QEMU can have written; "" if it cannot be seen from here
 	Encrypted bool   `json:"encrypted,omitempty"`  // by QEMU (LUKS)
 	Shared    bool   `json:"shared,omitempty"`
+
+	Image ImageOptions `json:"image,omitzero"` // of a qcow2 image whose header can be read
+}
+
+// ImageOptions are how a qcow2 image was made, by the names of qemu-img create -o.
+type ImageOptions struct {
+	ClusterSize     int64  `json:"cluster_size,omitempty"` // bytes
+	Compat          string `json:"compat,omitempty"`       // "0.10" or "1.1"
+	RefcountBits    int    `json:"refcount_bits,omitempty"`
+	ExtendedL2      bool   `json:"extended_l2,omitempty"`
+	LazyRefcounts   bool   `json:"lazy_refcounts,omitempty"`
+	CompressionType string `json:"compression_type,omitempty"` // "zlib" or "zstd"
 }
 
 // Checkpoint is a libvirt checkpoint of a domain.

@@ -5,8 +5,8 @@ package main
 // build says what this build can do.
 const build = "with libvirt and NBD"
 
-// writesQcow2: qcow2 images are written through NBD.
-const writesQcow2 = true
+// overwritesImages: images that exist are written through NBD.
+const overwritesImages = true
 
 // hasLibvirt: machines can be defined and started.
 const hasLibvirt = true

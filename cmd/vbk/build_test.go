@@ -118,8 +118,12 @@ func TestStaticBuild(t *testing.T) {
 	wantText(t, problem, which)
 	_, problem = p.run(t, 1, "init")
 	wantText(t, problem, which)
-	_, problem = p.run(t, 1, "restore", "web01@latest", "-o", "third")
-	wantText(t, problem, "static build of vbk, which writes no qcow2", "hint: use -format raw")
+	p.run(t, 0, "restore", "web01@latest", "-o", "third")
+	raw := filepath.Join(p.dir, "third.raw")
+	if out, err := exec.Command("qemu-img", "convert", "-f", "qcow2", "-O", "raw", filepath.Join(p.dir, "third", "vda.qcow2"), raw).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img: %v: %s", err, out)
+	}
+	wantContent(t, raw, second)
 }
 
 func wantStatic(t *testing.T, path string) {

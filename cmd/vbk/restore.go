@@ -74,9 +74,6 @@ func checkRestore(c *cli.Context) error {
 	}
 	if f := c.String("format"); f != "qcow2" && f != "raw" {
 		return fmt.Errorf("flag -format: %q is neither qcow2 nor raw", f)
-	} else if f == "qcow2" && !writesQcow2 {
-		return hint(errors.New("this is the static build of vbk, which writes no qcow2"),
-			"use -format raw, and qemu-img convert if need be, or the build with cgo (CGO_ENABLED=1)")
 	}
 	return nil
 }

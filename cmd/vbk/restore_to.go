@@ -41,7 +41,7 @@ func (env *environment) restoreOver(c *cli.Context, p opened) error {
 	if err != nil {
 		return fmt.Errorf("flag -to: %w", err)
 	}
-	if info.Mode().IsRegular() && !writesQcow2 {
+	if info.Mode().IsRegular() && !overwritesImages {
 		return hint(errors.New("this is the static build of vbk, which overwrites block devices and no images"), "use -o DIR, or the build with cgo (CGO_ENABLED=1)")
 	}
 	if p.warning != "" {

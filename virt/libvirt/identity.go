@@ -33,7 +33,7 @@ func identity(path string, image qcow2.Image) string {
 		all = append(all, inode(s))
 	}
 	if image.Version > 0 {
-		all = append(all, fmt.Sprintf("qcow2 %d with clusters of %d and tables at %d", image.Version, image.Cluster, image.L1))
+		all = append(all, fmt.Sprintf("qcow2 %d with clusters of %d and tables at %d", image.Version, image.Options.ClusterSize, image.L1))
 	}
 	return strings.Join(append(all, below(path, image.Backing)...), ", ")
 }

@@ -55,6 +55,7 @@ func readImages(v *virt.Domain) {
 			continue
 		}
 		v.Disks[n].DataFile, v.Disks[n].Encrypted = image.DataFile, disk.Encrypted || image.Encrypted
+		v.Disks[n].Image = image.Options
 		if image.DataFile {
 			v.Disks[n].DataState = dataState(*v, image)
 		}

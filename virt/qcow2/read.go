@@ -18,9 +18,9 @@ type Image struct {
 	DataFile  bool   // the guest's data is in another file, which others can write
 	DataPath  string // of that file, as the header has it; "" if it has none
 	Backing   string // the image below, as the header has it
-	Cluster   int64  // bytes
 	L1        int64  // where the table of tables lies: it moves only when the disk grows
 	Encrypted bool
+	Options   virt.ImageOptions
 	Bitmaps   []Bitmap
 }
 
@@ -45,6 +45,28 @@ func (i Image) Bitmap(name string) (b Bitmap, there bool) {
 // ErrNot: the file is no qcow2 image.
 var ErrNot = errors.New("not a qcow2 image")
 
+// The header: where the fields of version 3 are, and their flags.
+const (
+	magic         = "QFI\xfb"
+	headerLength  = 112
+	headerLength2 = 72 // of version 2
+
+	fieldIncompatible    = 72
+	fieldCompatible      = 80
+	fieldAutoclear       = 88
+	fieldRefcountOrder   = 96
+	fieldHeaderLength    = 100
+	fieldCompressionType = 104 // if the header is longer
+
+	dataFile          = 1 << 2 // incompatible
+	compressionType   = 1 << 3
+	extendedL2        = 1 << 4
+	lazyRefcounts     = 1 << 0 // compatible
+	bitmapsAreCurrent = 1 << 0 // autoclear
+
+	zstdCompression = 1
+)
+
 // Limits of QEMU.
 const (
 	maxDirectory = 65535 * 1088 // bytes
@@ -61,11 +83,11 @@ func Read(r io.ReaderAt) (Image, error) {
 }
 
 func readHeader(r io.ReaderAt) (Image, error) {
-	h := make([]byte, 104)
+	h := make([]byte, headerLength)
 	if _, err := r.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
 		return Image{}, err
 	}
-	if string(h[:4]) != "QFI\xfb" {
+	if string(h[:4]) != magic {
 		return Image{}, ErrNot
 	}
 	be := binary.BigEndian
@@ -74,7 +96,8 @@ func readHeader(r io.ReaderAt) (Image, error) {
 	if clusterBits < 9 || clusterBits > 21 || i.Size < 0 {
 		return Image{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
 	}
-	i.Cluster, i.L1 = 1<<clusterBits, int64(be.Uint64(h[40:]))
+	i.Options = virt.ImageOptions{ClusterSize: 1 << clusterBits, Compat: "0.10", RefcountBits: 16, CompressionType: "zlib"}
+	i.L1 = int64(be.Uint64(h[40:]))
 	var err error
 	if i.Backing, err = readName(r, int64(be.Uint64(h[8:])), be.Uint32(h[16:])); err != nil {
 		return Image{}, err
@@ -82,19 +105,34 @@ func readHeader(r io.ReaderAt) (Image, error) {
 	if i.Version < 3 {
 		return i, nil
 	}
-	const dataFile, bitmapsAreCurrent = 1 << 2, 1 << 0
-	i.DataFile = be.Uint64(h[72:])&dataFile != 0
-	extensions, err := readExtensions(r, int64(be.Uint32(h[100:])), i.Cluster)
+	i.Options = options(h, clusterBits)
+	i.DataFile = be.Uint64(h[fieldIncompatible:])&dataFile != 0
+	extensions, err := readExtensions(r, int64(be.Uint32(h[fieldHeaderLength:])), 1<<clusterBits)
 	if err != nil {
 		return i, err
 	}
 	i.DataPath = string(extensions[extensionDataFile])
 	bitmaps := extensions[extensionBitmaps]
-	if len(bitmaps) != 24 || be.Uint64(h[88:])&bitmapsAreCurrent == 0 { // somebody who knows nothing of bitmaps has written
+	if len(bitmaps) != 24 || be.Uint64(h[fieldAutoclear:])&bitmapsAreCurrent == 0 { // somebody who knows nothing of bitmaps has written
 		return i, nil
 	}
-	i.Bitmaps, err = readDirectory(r, bitmaps, i.Size, i.Cluster)
+	i.Bitmaps, err = readDirectory(r, bitmaps, i.Size, 1<<clusterBits)
 	return i, err
+}
+
+// options are those of version 3.
+func options(h []byte, clusterBits uint32) virt.ImageOptions {
+	be := binary.BigEndian
+	incompatible := be.Uint64(h[fieldIncompatible:])
+	o := virt.ImageOptions{
+		ClusterSize: 1 << clusterBits, Compat: "1.1", CompressionType: "zlib",
+		ExtendedL2: incompatible&extendedL2 != 0, LazyRefcounts: be.Uint64(h[fieldCompatible:])&lazyRefcounts != 0,
+		RefcountBits: 1 << min(be.Uint32(h[fieldRefcountOrder:]), 6),
+	}
+	if incompatible&compressionType != 0 && be.Uint32(h[fieldHeaderLength:]) > fieldCompressionType && h[fieldCompressionType] == zstdCompression {
+		o.CompressionType = "zstd"
+	}
+	return o
 }
 
 // readName reads the name of another file, "" if the header has none.

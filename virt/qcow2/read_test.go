@@ -6,30 +6,43 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"vbk/virt"
 	"vbk/virt/qcow2"
 )
 
+func needQEMU(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("qemu-img"); err != nil {
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			t.Fatalf("VBK_REQUIRE_PEERS=1: %v", err)
+		}
+		t.Skip(err)
+	}
+}
+
+// qemu runs a program of QEMU.
+func qemu(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+	return string(out)
+}
+
 // qemuImage makes an image with qemu-img and qemu-io.
 func qemuImage(t *testing.T, commands ...[]string) []byte {
 	t.Helper()
+	needQEMU(t)
 	path := filepath.Join(t.TempDir(), "image")
 	for _, c := range commands {
-		if _, err := exec.LookPath(c[0]); err != nil {
-			if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
-				t.Fatalf("VBK_REQUIRE_PEERS=1: %v", err)
-			}
-			t.Skip(err)
+		for n, a := range c {
+			c[n] = strings.ReplaceAll(a, "IMAGE", path)
 		}
-		args := append([]string(nil), c[1:]...)
-		for n, a := range args {
-			args[n] = string(bytes.ReplaceAll([]byte(a), []byte("IMAGE"), []byte(path)))
-		}
-		if out, err := exec.Command(c[0], args...).CombinedOutput(); err != nil {
-			t.Fatalf("%s %v: %v: %s", c[0], args, err, out)
-		}
+		qemu(t, c[0], c[1:]...)
 	}
 	image, err := os.ReadFile(path)
 	if err != nil {
