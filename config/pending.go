@@ -34,7 +34,6 @@ type gap struct {
 
 func gaps() []gap {
 	return []gap{
-		{"offline", `offline = "start_paused"`, func(p Policy) bool { return p.Offline == "start_paused" }, true},
 		{"verify.every", "verify { every }", func(p Policy) bool { return p.Verify.Every != 0 }, false},
 		{"extra.tpm", "extra { tpm }", nil, false},
 	}

@@ -75,6 +75,9 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 		a.point.Checkpoint = store.CheckpointName(a.want.StoreID, a.chain.Chain, id, a.point.Sequence)
 	}
 	a.record = a.self()
+	if a.attempt != nil {
+		a.record.Started = a.attempt.Started
+	}
 	a.record.Chain, a.record.ID, a.record.Checkpoint = a.chain.Chain, id, a.point.Checkpoint
 	a.record.RunFolder = filepath.Join(a.want.Host.ScratchDir, plan.RunFolderPrefix(a.want.StoreID)+folder)
 	if err := a.folder.Record(a.record); err != nil {

@@ -48,6 +48,8 @@ type Host interface {
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
 	ForgetCheckpoint(ctx context.Context, uuid, name string) error
+	StartPaused(ctx context.Context, uuid string) (id int, err error)
+	EndPaused(ctx context.Context, uuid string, id int) error
 }
 
 // Store is a place for restore points.

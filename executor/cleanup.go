@@ -74,6 +74,11 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 			return fmt.Errorf("delete checkpoint %s: %w", name, err)
 		}
 	}
+	if c.Started != nil && d.State.Active() {
+		if err := x.host.EndPaused(ctx, x.want.UUID, *c.Started); err != nil {
+			return err
+		}
+	}
 	if err := x.removeRunFolder(c.RunFolder); err != nil {
 		return err
 	}
@@ -123,7 +128,7 @@ func (x *instance) removeRunFolder(path string) error {
 // plan sees it. It stays also where nobody knows which manifest is the newest:
 // until the next run has made that durable, the checkpoints of both are needed.
 func (x *instance) finish(ctx context.Context, failed error) error {
-	if errors.Is(failed, store.ErrUncertain) {
+	if errors.Is(failed, store.ErrUncertain) || x.unknown {
 		return x.folder.Abandon()
 	}
 	if x.attempt != nil {

@@ -260,7 +260,7 @@ func (s scenario) interrupted(t *testing.T, n int, interrupt func(cancel func())
 	if len(w.done()) == 0 && len(w.points()) != len(before) {
 		t.Errorf("%d points became %d", len(before), len(w.points()))
 	}
-	if !slices.Contains([]string{"DeleteCheckpoint", "RemoveBitmap", "ForgetCheckpoint"}, where) && !lastLook(w, where) {
+	if !slices.Contains([]string{"DeleteCheckpoint", "RemoveBitmap", "ForgetCheckpoint", "EndPaused"}, where) && !lastLook(w, where) {
 		w.clean()
 		if p := w.plan(plan.Options{}); p.Instances[0].Actions != nil && p.Instances[0].Actions[0].Kind == plan.KindCleanup {
 			t.Errorf("something is left: %+v", p.Instances[0].Actions[0].Cleanup)

@@ -58,7 +58,8 @@ type machine struct {
 	rand   *mathrand.Rand
 	sizes  map[string]int64
 	images executor.Images
-	quiet  bool // the guest does nothing while a job runs
+	quiet  bool   // the guest does nothing while a job runs
+	dies   string // what vbk asks of libvirt when it is killed
 	dial   func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 
 	taken map[string]map[string][sha256.Size]byte // checkpoint -> target -> sum of an independent copy
@@ -185,7 +186,11 @@ type witness struct {
 }
 
 func (h witness) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
-	if err := h.Host.BeginBackup(ctx, uuid, b); err != nil {
+	err := h.Host.BeginBackup(ctx, uuid, b)
+	if h.m.dead("BeginBackup") {
+		return errKilled
+	}
+	if err != nil {
 		return err
 	}
 	h.m.taken[b.Checkpoint] = h.m.sums()

@@ -22,6 +22,9 @@ func (a *attempt) freeze(ctx context.Context, d virt.Domain) (thaw func() error,
 	case q.Mode == "off":
 		a.point.QuiesceWhy = "quiesce is off"
 		return nothing, nil
+	case a.record.Started != nil && d.State == virt.Paused: // nothing in it has ever run
+		a.point.QuiesceWhy = "the domain is shut off"
+		return nothing, nil
 	case d.State != virt.Running:
 		return nothing, a.unquiesced(fmt.Errorf("the domain is %s", d.State))
 	case !d.Agent:

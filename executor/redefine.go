@@ -22,7 +22,7 @@ func (x *instance) redefine(ctx context.Context, planned plan.Action) (plan.Acti
 	if failed != nil {
 		seen.Unredefinable = failed.Error()
 	}
-	action, verdict, why := plan.Redefined(planned, plan.Decide(x.want, seen, x.Now()))
+	action, verdict, why := plan.SeenAgain(planned, plan.Decide(x.want, seen, x.Now()))
 	return action, verdict, why, nil
 }
 

@@ -123,6 +123,10 @@ type instance struct {
 	// zombies says that a begin of ours failed or was cut off: block jobs that
 	// no backup job owns are its.
 	zombies bool
+
+	// unknown says that something of ours may still come into being: cleaning up
+	// waits for the next run.
+	unknown bool
 }
 
 func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
@@ -202,6 +206,11 @@ func (x *instance) actions(ctx context.Context, planned []plan.Action) error {
 		action, verdict, why := plan.Check(a, now)
 		if verdict == plan.Holds && action.Backup != nil && action.Backup.Redefine {
 			if action, verdict, why, err = x.redefine(ctx, action); err != nil {
+				return err
+			}
+		}
+		if verdict == plan.Holds && action.Backup != nil && action.Backup.StartPaused {
+			if action, verdict, why, err = x.startPaused(ctx, action); err != nil {
 				return err
 			}
 		}

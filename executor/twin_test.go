@@ -74,6 +74,20 @@ func (h twin) ForgetCheckpoint(ctx context.Context, uuid, name string) error {
 	return h.Host.ForgetCheckpoint(ctx, uuid, name)
 }
 
+func (h twin) StartPaused(ctx context.Context, uuid string) (int, error) {
+	if err := h.w.before("StartPaused"); err != nil {
+		return 0, err
+	}
+	return h.Host.StartPaused(ctx, uuid)
+}
+
+func (h twin) EndPaused(ctx context.Context, uuid string, id int) error {
+	if err := h.w.before("EndPaused"); err != nil {
+		return err
+	}
+	return h.Host.EndPaused(ctx, uuid, id)
+}
+
 // AddBitmap is the instant of a point of a domain that is shut off.
 func (h twin) AddBitmap(ctx context.Context, path, name string) error {
 	if err := h.w.before("AddBitmap"); err != nil {

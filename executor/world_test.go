@@ -254,6 +254,9 @@ func (w *world) clean() {
 	if d.Job != nil {
 		w.t.Errorf("a job is left: %+v", d.Job)
 	}
+	if d.State == virt.Paused && w.policy().Offline == "start_paused" {
+		w.t.Errorf("the domain is left paused")
+	}
 	if w.host.Frozen(uuid) {
 		w.t.Errorf("the guest is left frozen")
 	}

@@ -40,7 +40,7 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 		return choice{err: fmt.Sprintf("another job is active on the domain: %s", describeJob(j)),
 			hint: fmt.Sprintf("see virsh -c %s domjobinfo %s; vbk never ends a job that is not its own", w.Host.URI, w.Domain)}
 	}
-	disks, others, problem := selectDisks(w.Policy.Disks, s.Domain.Disks)
+	disks, others, problem := selectDisks(w.Policy.Disks, s.Domain.Disks, startsPaused(w, s.Domain))
 	if problem != nil {
 		return choice{err: problem.text, hint: problem.hint}
 	}
@@ -65,7 +65,11 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 	if idle := tooLittle(w, c.backup, newest, d.after); idle != "" && found && !w.asksFull(s.Folder) {
 		return choice{idle: idle}
 	}
-	if c.backup.Others = others; !s.Domain.State.Active() {
+	c.backup.Others = others
+	switch {
+	case startsPaused(w, s.Domain):
+		c.backup.StartPaused, c.reason = true, c.reason+"; domain is shut off: it is started paused while it is read"
+	case !s.Domain.State.Active():
 		c.backup.Offline, c.reason = true, c.reason+"; domain is shut off: its image files are read"
 	}
 	return c

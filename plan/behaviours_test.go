@@ -318,6 +318,23 @@ var behaviours = []struct {
 		nil, "domain is shut off, and disk vda (/images/vda.qcow2) is of type network"},
 	{"domain crashed", func(s *situation) { s.domain.State = virt.Crashed },
 		nil, "domain is crashed"},
+	{"domain shut off, `offline = \"start_paused\"`", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "start_paused"
+		s.domain.Checkpoints[0].Disks[0].Dirty = 5
+	}, []string{"inc"}, `the newest point is 25h old and every = "24h"; domain is shut off: it is started paused while it is read`},
+	{"domain shut off, `offline = \"start_paused\"`, nothing changed", func(s *situation) {
+		still(s)
+		s.want.Policy.Offline = "start_paused"
+	}, nil, "shut off, and nothing changed since the newest point"},
+	{"domain shut off, `offline = \"start_paused\"`, a disk on the network", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "start_paused"
+		s.domain.Disks[0].Type, s.domain.Disks[0].Size = "network", 0
+		s.domain.Checkpoints[0].Disks[0].Health = virt.Unseen
+	}, []string{"inc"}, "domain is shut off: it is started paused while it is read"},
+	{"domain that an interrupted run has started paused", func(s *situation) {
+		s.domain.State, s.want.Policy.Offline = virt.Paused, "start_paused"
+		s.folder.Attempt = &store.Attempt{Started: new(int)}
+	}, []string{"cleanup", "inc"}, "the newest point is 25h old"},
 	{"domain shut off, `offline = \"skip\"`", func(s *situation) {
 		s.domain.State, s.want.Policy.Offline = virt.ShutOff, "skip"
 	}, nil, `domain is shut off and offline = "skip"`},

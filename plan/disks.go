@@ -27,10 +27,11 @@ type extension struct {
 	base    virt.Checkpoint
 	missing string // why base counts for no disk; "" if it does
 	forgot  string // why base is to be redefined first; "" if libvirt knows it
+	starts  bool   // the domain is started first, and QEMU tells more than can be seen now
 }
 
 func extend(w Want, s Seen, open store.Chain, head store.Point) extension {
-	e := extension{want: w, open: open, head: head}
+	e := extension{want: w, open: open, head: head, starts: startsPaused(w, s.Domain)}
 	var known bool
 	e.base, known = findCheckpoint(s.Domain, head.Checkpoint)
 	switch {
@@ -61,8 +62,9 @@ func findCheckpoint(d virt.Domain, name string) (virt.Checkpoint, bool) {
 // joining is how a disk joins the open chain, if it can.
 type joining struct {
 	DiskBackup
-	fits  bool // otherwise Reason says why a new chain begins,
-	fails bool // or why nothing is done at all
+	unseen bool // nobody knows yet what of it changed
+	fits   bool // otherwise Reason says why a new chain begins,
+	fails  bool // or why nothing is done at all
 }
 
 // join decides whether a disk is read by its bitmap, or how it joins the chain
@@ -75,7 +77,7 @@ func (e extension) join(d virt.Disk) joining {
 	j.Reason = e.whyWhole(d)
 	if j.Reason == "" {
 		bitmap, known := e.base.Disk(d.Target)
-		if j.Estimate = bitmap.Dirty; !known {
+		if j.Estimate, j.unseen = bitmap.Dirty, !known || bitmap.Health == virt.Unseen; j.unseen {
 			j.Estimate = wholeSize(d)
 		}
 		return j
@@ -120,7 +122,7 @@ func (e extension) whyWhole(d virt.Disk) string {
 		return fmt.Sprintf("%s has no bitmap (raw)", d.Target)
 	case e.missing != "":
 		return e.missing
-	case old.Size != d.Size:
+	case old.Size != d.Size && !(e.starts && d.Size == 0):
 		return fmt.Sprintf("%s was %s, is %s", d.Target, Bytes(old.Size), Bytes(d.Size))
 	case old.Source != d.Source:
 		return fmt.Sprintf("the image of %s was %s, is %s", d.Target, old.Source, d.Source)
@@ -132,6 +134,8 @@ func (e extension) whyWhole(d virt.Disk) string {
 		return ""
 	case !tracked:
 		return fmt.Sprintf("checkpoint %q does not track %s", e.base.Name, d.Target)
+	case bitmap.Health == virt.Unseen && e.starts:
+		return ""
 	case bitmap.Health != virt.Sound:
 		return fmt.Sprintf("bitmap %q is missing or inconsistent on %s", bitmap.Bitmap, d.Target)
 	}
@@ -156,8 +160,8 @@ func wholeSize(d virt.Disk) int64 {
 type diskError struct{ text, hint string }
 
 // selectDisks takes the disks that hold a machine's data, and names the targets
-// that take no part.
-func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others []string, problem *diskError) {
+// that take no part. blind says that their sizes may not be told yet.
+func selectDisks(rules config.Disks, all []virt.Disk, blind bool) (disks []virt.Disk, others []string, problem *diskError) {
 	for _, d := range all {
 		isRaw := d.Format == rawFormat && d.Device != "lun"
 		if !rules.Selects(d.Target) || removable(d) || d.ReadOnly || d.Shared || d.Source == "" || isRaw && rules.Raw == "skip" {
@@ -171,7 +175,7 @@ func selectDisks(rules config.Disks, all []virt.Disk) (disks []virt.Disk, others
 		if why, hint := unreadable(d); why != "" {
 			return nil, nil, &diskError{why, hint}
 		}
-		if d.Size <= 0 {
+		if d.Size <= 0 && !blind {
 			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "virsh domblkinfo tells why"}
 		}
 		disks = append(disks, d)

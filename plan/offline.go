@@ -23,10 +23,13 @@ func offline(w Want, d virt.Domain) (choice, bool) {
 
 // offlineProblem names a disk that only a running QEMU can read.
 func offlineProblem(w Want, disks []virt.Disk) *diskError {
+	if w.Policy.Offline == "start_paused" {
+		return nil
+	}
 	for _, d := range disks {
 		if d.Type != "file" && d.Type != "block" {
 			return &diskError{fmt.Sprintf("domain is shut off, and disk %s (%s) is of type %s: only files and block devices are read then", d.Target, d.Source, d.Type),
-				fmt.Sprintf("virsh -c %s start %s, or set offline = \"skip\"", w.Host.URI, w.Domain)}
+				"set offline = \"start_paused\": it is started paused while it is read; or offline = \"skip\""}
 		}
 	}
 	return nil
@@ -47,14 +50,22 @@ func unchanged(w Want, s Seen, disks []virt.Disk, now time.Time) bool {
 	}
 	return !slices.ContainsFunc(disks, func(d virt.Disk) bool {
 		j := e.join(d)
-		return j.Reason != "" || j.Estimate > 0
+		return j.Reason != "" || j.unseen || j.Estimate > 0
 	})
 }
 
 // inactive says whether checkpoints of a domain that is shut off can be deleted:
-// their bitmaps are removed from the image files.
+// their bitmaps are removed from the image files, which have to be here.
 func inactive(w Want, d virt.Domain) bool {
-	return d.State == virt.ShutOff && w.Policy.Offline == "backup"
+	elsewhere := func(d virt.Disk) bool {
+		return !removable(d) && d.Source != "" && d.Type != "file" && d.Type != "block"
+	}
+	return d.State == virt.ShutOff && w.Policy.Offline != "skip" && !slices.ContainsFunc(d.Disks, elsewhere)
+}
+
+// startsPaused says whether a QEMU is started for the time of a backup.
+func startsPaused(w Want, d virt.Domain) bool {
+	return w.Policy.Offline == "start_paused" && d.State == virt.ShutOff
 }
 
 // unreadable says why a disk is not backed up though its format has bitmaps.

@@ -105,21 +105,23 @@ type Cleanup struct {
 	RunFolder   string   `json:"run_folder,omitempty"`  // named by the attempt record
 	Files       []string `json:"files,omitempty"`       // below the domain's folder
 	Record      bool     `json:"record,omitempty"`      // an attempt record without a living owner
+	Started     *int     `json:"started,omitempty"`     // the domain that was started paused is to be ended, unless somebody lets it run
 }
 
 // Backup makes one restore point.
 type Backup struct {
-	Kind       store.Kind   `json:"point"`
-	Chain      string       `json:"chain,omitempty"`      // the chain it joins; "" opens a new one
-	Head       int          `json:"head"`                 // the head it builds on; -1 for a new chain
-	Checkpoint string       `json:"checkpoint,omitempty"` // of that head: changes since then
-	Offline    bool         `json:"offline,omitempty"`    // the domain is shut off: its image files are read
-	Redefine   bool         `json:"redefine,omitempty"`   // libvirt does not know Checkpoint: it is redefined first; if that fails, disks join as on_broken says
-	Closes     string       `json:"closes,omitempty"`     // the chain that a new one closes
-	Stream     store.Stream `json:"stream,omitempty"`     // of the chain
-	Disks      []DiskBackup `json:"disks"`
-	Others     []string     `json:"others,omitempty"` // targets that take no part
-	Estimate   int64        `json:"estimate"`         // bytes to read: libvirt's count, or the virtual sizes for a full
+	Kind        store.Kind   `json:"point"`
+	Chain       string       `json:"chain,omitempty"`        // the chain it joins; "" opens a new one
+	Head        int          `json:"head"`                   // the head it builds on; -1 for a new chain
+	Checkpoint  string       `json:"checkpoint,omitempty"`   // of that head: changes since then
+	Offline     bool         `json:"offline,omitempty"`      // the domain is shut off: its image files are read
+	StartPaused bool         `json:"start_paused,omitempty"` // the domain is shut off: it is started paused for the time of the job
+	Redefine    bool         `json:"redefine,omitempty"`     // libvirt does not know Checkpoint: it is redefined first; if that fails, disks join as on_broken says
+	Closes      string       `json:"closes,omitempty"`       // the chain that a new one closes
+	Stream      store.Stream `json:"stream,omitempty"`       // of the chain
+	Disks       []DiskBackup `json:"disks"`
+	Others      []string     `json:"others,omitempty"` // targets that take no part
+	Estimate    int64        `json:"estimate"`         // bytes to read: libvirt's count, or the virtual sizes for a full
 
 	Stores int64           `json:"stores"`          // bytes to store, by what earlier points of its kind made of what was read
 	Takes  config.Duration `json:"takes,omitempty"` // time it takes, by the rate of earlier points of its kind; 0: unknown

@@ -37,11 +37,12 @@ func unknownCheckpoint(head store.Point, failed string) string {
 	return text
 }
 
-// Redefined is what is to be done after the checkpoint of a planned backup was
-// redefined, or could not be: the same with sound bitmaps, or what on_broken and
+// SeenAgain is what is to be done after something was done to see more: the
+// checkpoint of a planned backup was redefined, or could not be, or the domain was
+// started paused. It is the same with sound bitmaps, or what on_broken and
 // the chain's stream say of disks without. It is satisfied where too little has changed, which only the
 // bitmaps tell.
-func Redefined(planned Action, now Instance) (Action, Verdict, string) {
+func SeenAgain(planned Action, now Instance) (Action, Verdict, string) {
 	n := slices.IndexFunc(now.Actions, func(a Action) bool { return a.Kind == KindBackup })
 	switch {
 	case n < 0 && now.Error != "":
@@ -54,7 +55,7 @@ func Redefined(planned Action, now Instance) (Action, Verdict, string) {
 	onward := is.Chain == was.Chain && is.Head == was.Head
 	anew := is.Chain == "" && is.Closes == was.Chain
 	same := slices.EqualFunc(was.Disks, is.Disks, func(a, b DiskBackup) bool {
-		return a.Target == b.Target && a.Size == b.Size && a.Source == b.Source && a.Format == b.Format
+		return a.Target == b.Target && (a.Size == b.Size || a.Size == 0) && a.Source == b.Source && a.Format == b.Format
 	})
 	if is.Redefine || !same || !onward && !anew {
 		return planned, Stale, fmt.Sprintf("planned was %s, now it would be %s because %s", was, is, a.Reason)

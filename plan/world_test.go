@@ -166,7 +166,7 @@ func (w *world) redefine(i Instance, planned Action) {
 			break
 		}
 	}
-	a, verdict, why := Redefined(planned, Decide(i.Want, seen, w.now))
+	a, verdict, why := SeenAgain(planned, Decide(i.Want, seen, w.now))
 	switch {
 	case verdict == Holds:
 		w.failed = a.Backup.Chain != planned.Backup.Chain // what waits for the planned point is not to be done now

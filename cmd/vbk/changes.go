@@ -49,9 +49,10 @@ type pointState struct {
 	Kind      store.Kind  `json:"kind,omitempty"` // of a new point
 	Start     *time.Time  `json:"start,omitempty"`
 	HeldBy    []string    `json:"held_by,omitempty"`
-	Offline   bool        `json:"offline,omitempty"`   // the domain is shut off
-	Redefines string      `json:"redefines,omitempty"` // the checkpoint that is redefined first
-	Closes    string      `json:"closes,omitempty"`    // the chain that a new one closes
+	Offline   bool        `json:"offline,omitempty"`       // the domain is shut off
+	Starts    bool        `json:"starts_paused,omitempty"` // the domain is shut off, and started paused meanwhile
+	Redefines string      `json:"redefines,omitempty"`     // the checkpoint that is redefined first
+	Closes    string      `json:"closes,omitempty"`        // the chain that a new one closes
 	Disks     []diskState `json:"disks,omitempty"`
 	Read      int64       `json:"read_bytes,omitempty"`   // about, to make it
 	Stored    int64       `json:"stored_bytes,omitempty"` // about, when it is made
@@ -153,7 +154,7 @@ func (s subject) state() pointState {
 func (s subject) planned(b plan.Backup) pointState {
 	after := s.state()
 	after.Chain, after.Kind, after.Closes = b.Chain, b.Kind, b.Closes
-	after.Offline = b.Offline
+	after.Offline, after.Starts = b.Offline, b.StartPaused
 	if b.Redefine {
 		after.Redefines = b.Checkpoint
 	}

@@ -174,6 +174,9 @@ func cleanupSteps(c plan.Cleanup) []string {
 	for _, name := range c.Checkpoints {
 		parts = append(parts, "deletes checkpoint "+name)
 	}
+	if c.Started != nil {
+		parts = append(parts, "ends the domain, which it had started paused, unless somebody lets it run")
+	}
 	if c.RunFolder != "" {
 		parts = append(parts, "removes run folder "+c.RunFolder)
 	}

@@ -34,7 +34,7 @@ func TestHungQEMU(t *testing.T) {
 		}
 		if d.UUID == hung {
 			d.Job = &virt.Job{Operation: "a call that does not end"}
-			d.Disks[0].Size, d.Disks[0].Allocated, d.Disks[0].Image = 0, 0, virt.ImageOptions{}
+			d.Disks[0].Size, d.Disks[0].Allocated, d.Disks[0].Image, d.Disks[0].Identity = 0, 0, virt.ImageOptions{}, ""
 			d.Checkpoints[0].Disks[0].Health, d.Checkpoints[0].Disks[0].Dirty = virt.Unseen, 0
 			want[i] = d
 		}

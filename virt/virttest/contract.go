@@ -24,6 +24,8 @@ type Hypervisor interface {
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
 	ForgetCheckpoint(ctx context.Context, uuid, name string) error
+	StartPaused(ctx context.Context, uuid string) (id int, err error)
+	EndPaused(ctx context.Context, uuid string, id int) error
 	Close() error
 }
 
@@ -66,6 +68,7 @@ func Contract(t *testing.T, newWorld func(t *testing.T) World) {
 		"unknown names":          testUnknown,
 		"domain shut off":        testShutOff,
 		"job ends with the stop": testStopped,
+		"started paused":         testStartedPaused,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, &scene{World: newWorld(t), ctx: t.Context()}) })
 	}

@@ -42,6 +42,9 @@ type domain struct {
 	foreign     *virt.Job
 	zombie      []string // targets with a block job that belongs to no job
 	agent       agent
+	starts      int  // how often it was started
+	fresh       bool // started paused, and never run
+	saved       bool // suspended to disk
 }
 
 type checkpoint struct {
@@ -246,6 +249,7 @@ func (c *checkpoint) survey(d *domain) virt.Checkpoint {
 		}
 		record := virt.CheckpointDisk{Target: x.Target, Bitmap: c.name, Health: virt.Unseen}
 		switch {
+		case x.Type == "network" && !d.def.State.Active(): // only a QEMU sees it
 		case b.broken:
 			record.Health = virt.Broken
 		default:

@@ -128,7 +128,10 @@ func (h *Host) SetState(uuid string, state virt.State) {
 }
 
 func (d *domain) setState(state virt.State) {
-	d.def.State = state
+	if state.Active() && !d.def.State.Active() {
+		d.starts++
+	}
+	d.def.State, d.fresh, d.saved = state, false, false
 	d.changes++
 	if !state.Active() {
 		d.endJob()

@@ -337,3 +337,45 @@ func testStopped(t *testing.T, s *scene) {
 	wantDirty(t, dirty, 0)
 	s.end(t, b)
 }
+
+// testStartedPaused: a start is ended by its number and by no other; its bitmaps
+// stay sound.
+func testStartedPaused(t *testing.T, s *scene) {
+	s.make(t, map[string]int64{"vda": mib})
+	s.run(t, "c1", map[string]string{"vda": ""})
+	s.Fill(t, s.uuid, "vda", 0, 1, 1)
+	s.Stop(t, s.uuid)
+	state := func(want virt.State) {
+		t.Helper()
+		if d, err := s.Domain(s.ctx, s.uuid); err != nil || d.State != want {
+			t.Fatalf("the domain is %s, want %s: %v", d.State, want, err)
+		}
+	}
+	id, err := s.StartPaused(s.ctx, s.uuid)
+	if err != nil || id == 0 {
+		t.Fatalf("number %d: %v", id, err)
+	}
+	if _, err := s.StartPaused(s.ctx, s.uuid); err == nil {
+		t.Fatal("it was started twice")
+	}
+	for _, c := range []struct {
+		id   int
+		want virt.State
+	}{{id + 1, virt.Paused}, {id, virt.ShutOff}, {id, virt.ShutOff}} {
+		if err := s.EndPaused(s.ctx, s.uuid, c.id); err != nil {
+			t.Fatal(err)
+		}
+		state(c.want)
+	}
+	if _, err := s.StartPaused(s.ctx, s.uuid); err != nil {
+		t.Fatal(err)
+	}
+	b := s.begin(t, "c2", map[string]string{"vda": "c1"})
+	_, dirty := s.Read(t, b.Socket, "vda", "changes-vda")
+	wantDirty(t, dirty, 0)
+	s.end(t, b)
+	if err := s.EndPaused(s.ctx, s.uuid, 0); err != nil { // nobody knows its number
+		t.Fatal(err)
+	}
+	state(virt.ShutOff)
+}

@@ -11,6 +11,14 @@ import (
 	"time"
 )
 
+// Pause stops the processors of a machine that runs.
+func (r *Root) Pause(t testing.TB, uuid string) {
+	t.Helper()
+	if _, err := qmp(r.socket(uuid), "stop", map[string]any{}); err != nil {
+		t.Fatalf("pause %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
 // Resume lets a paused machine run.
 func (r *Root) Resume(t testing.TB, uuid string) {
 	t.Helper()
