@@ -69,3 +69,9 @@ func (h *Host) ForgetCheckpoint(context.Context, string, string) error { return 
 
 // RedefineCheckpoint fails.
 func (h *Host) RedefineCheckpoint(context.Context, string, string) error { return errNoCgo }
+
+// StartPaused fails.
+func (h *Host) StartPaused(context.Context, string) (int, error) { return 0, errNoCgo }
+
+// EndPaused fails.
+func (h *Host) EndPaused(context.Context, string, int) error { return errNoCgo }
