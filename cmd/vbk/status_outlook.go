@@ -97,3 +97,11 @@ func (o outlook) full(store string, minFree int64) time.Time {
 	}
 	return time.Time{}
 }
+
+// last is when a point goes, or the end of what is foreseen.
+func (o outlook) last(k pointKey) time.Time {
+	if goes := o.goes[k]; !goes.IsZero() {
+		return goes
+	}
+	return o.until
+}

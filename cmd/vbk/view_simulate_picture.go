@@ -26,19 +26,23 @@ const (
 	maxPanels    = 30
 )
 
+// ruleColours paint what a rule holds, the class of its name, on light and on dark.
+const ruleColours = `
+.keep_last { fill: #8a63d2; } .keep_hourly { fill: #1b9aaa; } .keep_daily { fill: #2f81d7; } .keep_weekly { fill: #2da44e; }
+.keep_monthly { fill: #e07b12; } .keep_yearly { fill: #d1346b; } .keep_within { fill: #8f9c17; } .protected { fill: #c9a100; }
+.all { fill: #57829a; }
+`
+
 // pictureStyle holds the colours for light and for dark surroundings, without
-// variables, which not every program that shows SVG knows. A rule has the class
-// of its name.
+// variables, which not every program that shows SVG knows.
 const pictureStyle = `
 .back { fill: #ffffff; } .axis { stroke: #d0d7de; stroke-width: 1; }
 text { fill: #24292f; font: 12px system-ui, sans-serif; } .title { font-weight: 600; font-size: 14px; } .small { font-size: 11px; }
-.keep_last { fill: #8a63d2; } .keep_hourly { fill: #1b9aaa; } .keep_daily { fill: #2f81d7; } .keep_weekly { fill: #2da44e; }
-.keep_monthly { fill: #e07b12; } .keep_yearly { fill: #d1346b; } .keep_within { fill: #8f9c17; } .protected { fill: #c9a100; }
-.all { fill: #57829a; } .chain { fill: #c3cad1; } .bytes { fill: #2f81d7; fill-opacity: 0.25; stroke: #2f81d7; stroke-width: 1.5; }
+.chain { fill: #c3cad1; } .bytes { fill: #2f81d7; fill-opacity: 0.25; stroke: #2f81d7; stroke-width: 1.5; }
 @media (prefers-color-scheme: dark) {
   body { background: #0d1117; } .back { fill: #0d1117; } .axis { stroke: #30363d; } text { fill: #c9d1d9; } .chain { fill: #454c56; }
 }
-`
+` + ruleColours
 
 // ruleClasses are the classes of the picture with their words, in the order of
 // the legend.
