@@ -40,8 +40,10 @@ type bars struct {
 
 // row is one bar. The amounts are bytes.
 type row struct {
-	bar         *mpb.Bar
-	done, total int64
+	bar   *mpb.Bar
+	done  int64
+	total int64 // of total: what is expected
+	told  int64 // the total that mpb knows
 }
 
 // newBars are bars on the terminal, nil where there is none. What is announced
@@ -161,8 +163,8 @@ func (b *bars) set(key, label string, done, total int64) {
 }
 
 func (r *row) show(done, total int64) {
-	if total != r.total || r.done == 0 {
-		r.total = total
+	if total != r.told {
+		r.told = total
 		r.bar.SetTotal(total, false)
 	}
 	r.done = done
@@ -235,7 +237,7 @@ func figures(done, total int64, elapsed time.Duration) string {
 
 // clockTime is 0:07, 12:05 or 3:04:05.
 func clockTime(d time.Duration) string {
-	s := int(d.Round(time.Second).Seconds())
+	s := int(max(0, d).Round(time.Second).Seconds())
 	if s < 3600 {
 		return fmt.Sprintf("%d:%02d", s/60, s%60)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -63,23 +62,20 @@ func (env *environment) listStores(c *cli.Context) error {
 }
 
 func (env *environment) printPoints(cfg *config.Config, all []located) {
-	points := 0
-	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	var points table
+	points.row("POINT", "TIME (UTC)", "KIND", "DISKS", "STORED", "HELD BY")
 	for _, l := range all {
 		held := heldBy(cfg, l, env.now())
 		for _, c := range l.folder.Chains {
 			for _, p := range c.Manifest.Points {
-				if points == 0 {
-					fmt.Fprintln(table, "POINT\tTIME (UTC)\tKIND\tDISKS\tSTORED\tHELD BY")
-				}
-				points++
-				fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\n", l.folder.Name, c.Name, p.Sequence, shortTime(p.Start), kindWord(p.Kind),
+				points.row(fmt.Sprintf("%s@%s.%d", l.folder.Name, c.Name, p.Sequence), shortTime(p.Start), kindWord(p.Kind),
 					strings.Join(targets(p), ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence))
 			}
 		}
 	}
-	_ = table.Flush() // writes to stdout, as everything here
-	if points == 0 {
+	if len(points.rows) > 1 {
+		points.print(env.stdout, env.columns())
+	} else {
 		fmt.Fprintln(env.stdout, "No restore points yet. vbk apply makes them.")
 	}
 	for _, l := range all {
@@ -132,12 +128,12 @@ func (env *environment) printShelf(s shelf) {
 		fmt.Fprintln(env.stdout, "No restore points.")
 		return
 	}
-	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "POINT\tTIME\tKIND\tDISKS\tSIZE\tSTATE")
+	var points table
+	points.row("POINT", "TIME", "KIND", "DISKS", "SIZE", "STATE")
 	for _, p := range s.points {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", p.name, p.when, p.kind, strings.Join(p.disks, ","), plan.Bytes(p.size), p.state())
+		points.row(p.name, p.when, p.kind, strings.Join(p.disks, ","), plan.Bytes(p.size), p.state())
 	}
-	_ = table.Flush() // writes to stdout, as everything here
+	points.print(env.stdout, env.columns())
 }
 
 // heldBy says what holds each point of a folder.

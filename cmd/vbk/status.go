@@ -73,9 +73,13 @@ func (env *environment) status(c *cli.Context, format string) error {
 	if !s.OK {
 		code = exitUnsound
 	}
+	columns := env.columns()
+	if c.String("o") != "" {
+		columns = 0
+	}
 	switch format {
 	case "text":
-		s.print(text)
+		s.print(text, columns)
 	case "json":
 		err = writeJSON(text, s)
 	case "nagios":

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"vbk/format"
@@ -33,10 +32,8 @@ func newStreamHeader(h format.StreamHeader) streamHeader {
 // printDump prints what a file says of itself.
 func printDump(w io.Writer, d dumped) {
 	fmt.Fprintf(w, "%s: %s, %s\n", d.File, d.Format, bytesOf(d.Size))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, message string, args ...any) {
-		fmt.Fprintf(table, "  %s\t%s\n", name, fmt.Sprintf(message, args...))
-	}
+	var rows table
+	row := func(name, message string, args ...any) { rows.row("  "+name, fmt.Sprintf(message, args...)) }
 	switch h := d.Header.(type) {
 	case format.Header:
 		v3Rows(row, h)
@@ -55,7 +52,7 @@ func printDump(w io.Writer, d dumped) {
 	for _, text := range d.Damage {
 		row("damage", "%s", text)
 	}
-	_ = table.Flush() // writes to stdout, as everything here
+	rows.print(w, 0)
 }
 
 func v3Rows(row func(name, message string, args ...any), h format.Header) {

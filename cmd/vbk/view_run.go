@@ -3,11 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"vbk/executor"
@@ -154,12 +152,12 @@ func (v *runView) close(r executor.Result, interrupted bool) {
 			return slices.Compare([]string{a.Address}, []string{b.Address})
 		})
 		fmt.Fprintln(v.env.stdout)
-		table := tabwriter.NewWriter(v.env.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "POINT\tKIND\tREAD\tSTORED\tRATIO\tRATE\tTIME\tFROZEN")
+		var points table
+		points.row("POINT", "KIND", "READ", "STORED", "RATIO", "RATE", "TIME", "FROZEN")
 		for _, e := range v.points {
-			v.row(table, e)
+			v.row(&points, e)
 		}
-		_ = table.Flush() // writes to stdout, as everything here
+		points.print(v.env.stdout, v.env.columns())
 	}
 	for _, e := range v.failed {
 		v.complain(e)
@@ -175,7 +173,7 @@ func (v *runView) close(r executor.Result, interrupted bool) {
 }
 
 // row is a line of the table. A frozen guest is what the backup has cost it.
-func (v *runView) row(table io.Writer, e executor.Event) {
+func (v *runView) row(points *table, e executor.Event) {
 	read := readBytes(*e.Point)
 	stored, took := e.Point.Stored(), e.Point.End.Sub(e.Point.Start)
 	ratio, rate, frozen := "-", "-", "-"
@@ -188,8 +186,8 @@ func (v *runView) row(table io.Writer, e executor.Event) {
 	if e.Point.Quiesced {
 		frozen = fmt.Sprintf("%.2fs", float64(e.Point.FrozenMS)/1000)
 	}
-	fmt.Fprintf(table, "%s@%s.%d\t%s\t%s\t%s\t%s\t%s\t%.1fs\t%s\n", v.names[e.Address], e.Chain, e.Point.Sequence, kindWord(e.Point.Kind),
-		plan.Bytes(read), plan.Bytes(stored), ratio, rate, took.Seconds(), frozen)
+	points.row(fmt.Sprintf("%s@%s.%d", v.names[e.Address], e.Chain, e.Point.Sequence), kindWord(e.Point.Kind),
+		plan.Bytes(read), plan.Bytes(stored), ratio, rate, fmt.Sprintf("%.1fs", took.Seconds()), frozen)
 }
 
 // readBytes are the bytes of the guest that making a point has read and stored.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"vbk/plan"
 )
@@ -71,18 +70,18 @@ func percent(share float64) string {
 }
 
 func (env *environment) simulationTable(all []plan.Simulation) {
-	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "POLICY OF\tMADE\tFULLS\tPOINTS\tHELD\tNEEDED\tCHAINS\tSTORED\tMOST\tPEAK\tHELD BY")
+	var policies table
+	policies.row("POLICY OF", "MADE", "FULLS", "POINTS", "HELD", "NEEDED", "CHAINS", "STORED", "MOST", "PEAK", "HELD BY")
 	var stored, most, peak int64
 	for _, s := range all {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", s.Address, s.Made, s.Fulls, s.End.Points, s.End.Held, s.End.Needed,
+		policies.row(s.Address, s.Made, s.Fulls, s.End.Points, s.End.Held, s.End.Needed,
 			s.End.Chains, plan.Bytes(s.End.Stored), plan.Bytes(s.Most.Stored), plan.Bytes(s.Peak), ruleCounts(s.End.Rules))
 		stored, most, peak = stored+s.End.Stored, most+s.Most.Stored, peak+s.Peak
 	}
 	if len(all) > 1 {
-		fmt.Fprintf(table, "all\t\t\t\t\t\t\t%s\t%s\t%s\t\n", plan.Bytes(stored), plan.Bytes(most), plan.Bytes(peak))
+		policies.row("all", "", "", "", "", "", "", plan.Bytes(stored), plan.Bytes(most), plan.Bytes(peak))
 	}
-	_ = table.Flush() // writes to stdout, as everything here
+	policies.print(env.stdout, env.columns())
 }
 
 // ruleCounts is "7 keep_daily, 4 keep_weekly".
@@ -96,10 +95,10 @@ func ruleCounts(all []plan.RuleCount) string {
 
 func (env *environment) dayTable(s plan.Simulation) {
 	fmt.Fprintf(env.stdout, "\n%s\n", s.Address)
-	table := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DAY\tPOINTS\tHELD\tNEEDED\tCHAINS\tSTORED")
+	var days table
+	days.row("DAY", "POINTS", "HELD", "NEEDED", "CHAINS", "STORED")
 	for _, d := range s.Days {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\n", d.Date, d.Points, d.Held, d.Needed, d.Chains, plan.Bytes(d.Stored))
+		days.row(d.Date, d.Points, d.Held, d.Needed, d.Chains, plan.Bytes(d.Stored))
 	}
-	_ = table.Flush() // writes to stdout, as everything here
+	days.print(env.stdout, env.columns())
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -160,20 +159,20 @@ func (s status) oddities() []string {
 	return all
 }
 
-// print is the status for people.
-func (s status) print(w io.Writer) {
+// print is the status for people, in so many columns; 0: without a limit.
+func (s status) print(w io.Writer, width int) {
 	if len(s.Instances) > 0 {
-		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "MACHINE\tSTATE\tNEWEST (UTC)\tAGE\tRPO\tNEXT DUE\tPOINTS\tCHAIN\tSTORED")
+		var machines table
+		machines.row("MACHINE", "STATE", "NEWEST (UTC)", "AGE", "RPO", "NEXT DUE", "POINTS", "CHAIN", "STORED")
 		for _, m := range s.Instances {
 			newest, old := "-", "-"
 			if m.Newest != nil {
 				newest, old = shortTime(m.Newest.Start), age(*m.Age)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", m.Address, m.State, newest, old, spanOf(m.RPO), m.Next(),
+			machines.row(m.Address, m.State, newest, old, spanOf(m.RPO), m.Next(),
 				m.Points, m.ChainLength, plan.Bytes(m.Stored))
 		}
-		_ = table.Flush() // to memory
+		machines.print(w, width)
 		fmt.Fprintln(w)
 	}
 	for _, st := range s.Stores {
