@@ -29,7 +29,7 @@ func (a *attempt) job(ctx context.Context) (err error) {
 	if err := a.checkSpace(a.record.RunFolder); err != nil {
 		return err
 	}
-	ctx, stop := watch(ctx, func() error { return a.checkSpace(a.record.RunFolder) }, a.stalled())
+	ctx, stop := watch(ctx, jobInterval, func() error { return a.checkSpace(a.record.RunFolder) }, a.stalled())
 	defer stop()
 	defer func() { err = a.end(ctx, err) }()
 	defer a.endIfStuck(ctx)()

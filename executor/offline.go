@@ -54,7 +54,7 @@ func (a *attempt) offline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := watch(ctx, func() error { return a.unchanged(ctx, states) }, a.stalled())
+	ctx, stop := watch(ctx, imageInterval, func() error { return a.unchanged(ctx, states) }, a.stalled())
 	defer stop()
 	for _, disk := range a.plan.Disks {
 		bitmap := ""

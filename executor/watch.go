@@ -8,18 +8,22 @@ import (
 	"vbk/plan"
 )
 
-// watchInterval is the time between two looks.
-const watchInterval = time.Second
+// The time between two looks: at a job, in whose scratch files all may go that the
+// guest writes meanwhile, and at images.
+const (
+	jobInterval   = 100 * time.Millisecond
+	imageInterval = time.Second
+)
 
-// watch returns a context that ends when one of the checks, which are made once
-// a second, fails; the failure is its cause. stop ends the watch.
-func watch(ctx context.Context, checks ...func() error) (watched context.Context, stop func()) {
+// watch returns a context that ends when one of the checks, which are made at
+// each interval, fails; the failure is its cause. stop ends the watch.
+func watch(ctx context.Context, interval time.Duration, checks ...func() error) (watched context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		cancel(guarded(func() error {
-			tick := time.NewTicker(watchInterval)
+			tick := time.NewTicker(interval)
 			defer tick.Stop()
 			for {
 				select {

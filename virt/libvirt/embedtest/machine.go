@@ -170,9 +170,8 @@ func (r *Root) Start(t testing.TB, uuid string) {
 		err = r.driver.start(uuid)
 	}
 	if err != nil {
-		name := r.machines[uuid].Name
-		log, _ := os.ReadFile(filepath.Join(r.dir, "log", "qemu", name+".log"))
-		t.Fatalf("start %s: %v; the end of QEMU's log:\n%s", name, err, log[max(0, len(log)-1000):])
+		log := r.Log(uuid)
+		t.Fatalf("start %s: %v; the end of QEMU's log:\n%s", r.machines[uuid].Name, err, log[max(0, len(log)-1000):])
 	}
 }
 
@@ -215,6 +214,20 @@ func (r *Root) PID(uuid string) int {
 		return 0
 	}
 	return pid
+}
+
+// WaitInactive returns when libvirt has noticed that QEMU has ended.
+func (r *Root) WaitInactive(t testing.TB, uuid string) {
+	t.Helper()
+	if err := r.waitInactive(uuid); err != nil {
+		t.Fatalf("wait for the end of %s: %v", r.machines[uuid].Name, err)
+	}
+}
+
+// Log is what a machine's QEMU has said.
+func (r *Root) Log(uuid string) string {
+	log, _ := os.ReadFile(filepath.Join(r.dir, "log", "qemu", r.machines[uuid].Name+".log"))
+	return string(log)
 }
 
 func (r *Root) waitInactive(uuid string) error {
