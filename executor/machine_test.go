@@ -77,8 +77,13 @@ func machineOf(t *testing.T, name string, disks ...embedtest.DiskSpec) *machine 
 	if connection.err != nil {
 		t.Fatal(connection.err)
 	}
+	return machineOn(t, root, connection.host, name, disks...)
+}
+
+// machineOn is a machine of a hypervisor.
+func machineOn(t *testing.T, root *embedtest.Root, host *libvirt.Host, name string, disks ...embedtest.DiskSpec) *machine {
 	m := &machine{
-		T: t, root: root, host: connection.host, now: time.Now().UTC(), rand: mathrand.New(mathrand.NewPCG(1, 2)),
+		T: t, root: root, host: host, now: time.Now().UTC(), rand: mathrand.New(mathrand.NewPCG(1, 2)),
 		sizes: map[string]int64{}, dial: dialNBD,
 		taken: map[string]map[string][sha256.Size]byte{},
 	}

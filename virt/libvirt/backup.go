@@ -23,7 +23,7 @@ func (h *Host) BeginBackup(ctx context.Context, uuid string, b virt.Backup) erro
 	if err != nil {
 		return fmt.Errorf("begin backup of domain %s: %w", uuid, err)
 	}
-	_, err = withDomain(ctx, h, "begin backup of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+	_, err = withDomainOnce(ctx, h, "begin backup of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
 		// libvirt would wait half a minute for another client's job.
 		if err := idle(d, ""); err != nil {
 			return struct{}{}, err

@@ -16,10 +16,10 @@ import (
 // Known returns the domains that have this name or this UUID, as libvirt's
 // definition describes them; none is no error.
 func (h *Host) Known(ctx context.Context, name, uuid string) ([]virt.Domain, error) {
-	found, err := call(ctx, func() (found []virt.Domain, err error) {
+	found, err := withHost(ctx, h, func(conn *libvirt.Connect) (found []virt.Domain, err error) {
 		for _, lookup := range []func() (*libvirt.Domain, error){
-			func() (*libvirt.Domain, error) { return h.conn.LookupDomainByName(name) },
-			func() (*libvirt.Domain, error) { return h.conn.LookupDomainByUUIDString(uuid) },
+			func() (*libvirt.Domain, error) { return conn.LookupDomainByName(name) },
+			func() (*libvirt.Domain, error) { return conn.LookupDomainByUUIDString(uuid) },
 		} {
 			d, err := lookup()
 			if isCode(err, libvirt.ERR_NO_DOMAIN) {
@@ -48,8 +48,8 @@ func (h *Host) Known(ctx context.Context, name, uuid string) ([]virt.Domain, err
 // DefineXML defines a domain (virDomainDefineXML); one that has the same name and
 // UUID is replaced.
 func (h *Host) DefineXML(ctx context.Context, doc string) error {
-	_, err := call(ctx, func() (struct{}, error) {
-		d, err := h.conn.DomainDefineXML(doc)
+	_, err := withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+		d, err := conn.DomainDefineXML(doc)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -63,7 +63,7 @@ func (h *Host) DefineXML(ctx context.Context, doc string) error {
 
 // StartDomain starts a domain that is defined (virDomainCreate).
 func (h *Host) StartDomain(ctx context.Context, uuid string) error {
-	_, err := withDomain(ctx, h, "start domain", uuid, func(d *libvirt.Domain) (struct{}, error) { return struct{}{}, d.Create() })
+	_, err := withDomainOnce(ctx, h, "start domain", uuid, func(d *libvirt.Domain) (struct{}, error) { return struct{}{}, d.Create() })
 	return err
 }
 
@@ -71,8 +71,8 @@ func (h *Host) StartDomain(ctx context.Context, uuid string) error {
 // if the connection ends without Destroy (VIR_DOMAIN_START_AUTODESTROY, which the
 // embedded driver does not have).
 func (h *Host) StartTransient(ctx context.Context, doc string) error {
-	_, err := call(ctx, func() (struct{}, error) {
-		uri, err := h.conn.GetURI()
+	_, err := withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+		uri, err := conn.GetURI()
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -80,7 +80,7 @@ func (h *Host) StartTransient(ctx context.Context, doc string) error {
 		if strings.Contains(uri, "/embed") {
 			flags = libvirt.DOMAIN_NONE
 		}
-		d, err := h.conn.DomainCreateXML(doc, flags)
+		d, err := conn.DomainCreateXML(doc, flags)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -110,7 +110,7 @@ func (h *Host) Destroy(ctx context.Context, uuid string) error {
 // QEMUUser is the user and group that QEMU runs as, by the baselabel of libvirt's DAC
 // driver.
 func (h *Host) QEMUUser(ctx context.Context) (uid, gid int, err error) {
-	doc, err := call(ctx, h.conn.GetCapabilities)
+	doc, err := withHost(ctx, h, (*libvirt.Connect).GetCapabilities)
 	if err != nil {
 		return 0, 0, fmt.Errorf("read QEMU's user: %w", plain(err))
 	}

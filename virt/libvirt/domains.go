@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"sync"
 
+	"libvirt.org/go/libvirt"
+
 	"vbk/virt"
 )
 
@@ -41,8 +43,8 @@ func (h *Host) Domains(ctx context.Context) ([]virt.Domain, error) {
 
 // list returns the domains with name and UUID alone.
 func (h *Host) list(ctx context.Context) ([]virt.Domain, error) {
-	return call(ctx, func() ([]virt.Domain, error) {
-		all, err := h.conn.ListAllDomains(0)
+	return withHost(ctx, h, func(conn *libvirt.Connect) ([]virt.Domain, error) {
+		all, err := conn.ListAllDomains(0)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,9 @@ var Look = (*Host).look
 var SideBySide = sideBySide
 
 // Impatient is the same connection with less patience.
-func Impatient(h *Host, patience time.Duration) *Host { return &Host{conn: h.conn, patience: patience} }
+func Impatient(h *Host, patience time.Duration) *Host {
+	return &Host{lines: h.lines, patience: patience}
+}
 
 // Call is call without a result.
 var Call = call[struct{}]

@@ -17,9 +17,10 @@ import (
 	"vbk/virt"
 )
 
-// Host is a connection to a libvirt. It may be used by many goroutines.
+// Host is a connection to a libvirt. It may be used by many goroutines. When the
+// daemon has gone away and comes back, it is connected again.
 type Host struct {
-	conn     *libvirt.Connect
+	lines    *lines
 	patience time.Duration // with each domain of a survey
 
 	// Trace is told of each call about a domain when it has ended, from many
@@ -53,13 +54,18 @@ func Connect(ctx context.Context, uri string, readOnly bool) (*Host, error) {
 	if readOnly {
 		open = libvirt.NewConnectReadOnly
 	}
-	conn, err := call(ctx, func() (*libvirt.Connect, error) { return open(uri) })
+	l := &lines{wait: reconnectTime, open: func() (*libvirt.Connect, error) {
+		conn, err := open(uri)
+		if err == nil { // not every driver has keepalive, and a connection works without
+			_ = conn.SetKeepAlive(5, 6)
+		}
+		return conn, err
+	}}
+	_, err := call(ctx, func() (*libvirt.Connect, error) { return l.live(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w%s", uri, plain(err), hint(err, readOnly))
 	}
-	// Not every driver has keepalive, and a connection works without.
-	_ = conn.SetKeepAlive(5, 6)
-	return &Host{conn: conn, patience: 20 * time.Second}, nil
+	return &Host{lines: l, patience: 20 * time.Second}, nil
 }
 
 // hint says what to try when a connection fails.
@@ -82,7 +88,7 @@ func hint(err error, readOnly bool) string {
 
 // Close gives the connection up. Jobs and domains go on.
 func (h *Host) Close() error {
-	if _, err := h.conn.Close(); err != nil {
+	if err := h.lines.close(); err != nil {
 		return fmt.Errorf("close libvirt connection: %w", plain(err))
 	}
 	return nil
@@ -92,7 +98,7 @@ func (h *Host) Close() error {
 // On a machine whose firmware has no UUID libvirt draws one each time it
 // starts, unless host_uuid is set in its configuration.
 func (h *Host) UUID(ctx context.Context) (string, error) {
-	doc, err := call(ctx, h.conn.GetCapabilities)
+	doc, err := withHost(ctx, h, (*libvirt.Connect).GetCapabilities)
 	if err != nil {
 		return "", fmt.Errorf("read host UUID: %w", plain(err))
 	}
@@ -147,12 +153,35 @@ func caught(f func()) (bug string) {
 	return ""
 }
 
-// withDomain runs f on a domain inside one call; what names the operation.
+// withHost runs f on the connection inside one call.
+func withHost[T any](ctx context.Context, h *Host, f func(*libvirt.Connect) (T, error)) (T, error) {
+	return call(ctx, func() (T, error) {
+		conn, err := h.lines.live(ctx)
+		if err != nil {
+			var zero T
+			return zero, err
+		}
+		return f(conn)
+	})
+}
+
+// withDomain runs f on a domain inside one call; what names the operation. It is
+// run again where libvirt goes away meanwhile: f may be done twice.
 func withDomain[T any](ctx context.Context, h *Host, what, uuid string, f func(*libvirt.Domain) (T, error)) (T, error) {
+	used := h.lines.newest()
+	value, err := withDomainOnce(ctx, h, what, uuid, f)
+	if err != nil && ctx.Err() == nil && !isAlive(used) {
+		return withDomainOnce(ctx, h, what, uuid, f)
+	}
+	return value, err
+}
+
+// withDomainOnce is withDomain for what must not be done twice.
+func withDomainOnce[T any](ctx context.Context, h *Host, what, uuid string, f func(*libvirt.Domain) (T, error)) (T, error) {
 	began := time.Now()
-	value, err := call(ctx, func() (T, error) {
+	value, err := withHost(ctx, h, func(conn *libvirt.Connect) (T, error) {
 		var zero T
-		d, err := h.conn.LookupDomainByUUIDString(uuid)
+		d, err := conn.LookupDomainByUUIDString(uuid)
 		if err != nil {
 			return zero, err
 		}

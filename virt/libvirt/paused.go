@@ -18,7 +18,7 @@ import (
 // suspended to disk (virsh managedsave) is virt.ErrUnsupported: its start would use
 // up the guest's memory that was saved.
 func (h *Host) StartPaused(ctx context.Context, uuid string) (id int, err error) {
-	return withDomain(ctx, h, "start domain paused", uuid, func(d *libvirt.Domain) (int, error) {
+	return withDomainOnce(ctx, h, "start domain paused", uuid, func(d *libvirt.Domain) (int, error) {
 		saved, err := d.HasManagedSaveImage(0)
 		if err != nil {
 			return 0, err

@@ -5,14 +5,16 @@ package libvirt
 import (
 	"context"
 	"fmt"
+
+	"libvirt.org/go/libvirt"
 )
 
 // Versions are those of the host's libvirt and hypervisor, as libvirt counts them:
 // 9002003 is 9.2.3.
 func (h *Host) Versions(ctx context.Context) (library, hypervisor uint32, err error) {
-	library, err = call(ctx, h.conn.GetLibVersion)
+	library, err = withHost(ctx, h, (*libvirt.Connect).GetLibVersion)
 	if err == nil {
-		hypervisor, err = call(ctx, h.conn.GetVersion)
+		hypervisor, err = withHost(ctx, h, (*libvirt.Connect).GetVersion)
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("read versions: %w", plain(err))

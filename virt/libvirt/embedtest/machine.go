@@ -205,7 +205,7 @@ func (r *Root) Kill(t testing.TB, uuid string) {
 
 // PID is the process id of a machine's QEMU, 0 if none runs.
 func (r *Root) PID(uuid string) int {
-	text, err := os.ReadFile(filepath.Join(r.dir, "run", "qemu", r.machines[uuid].Name+".pid"))
+	text, err := os.ReadFile(filepath.Join(r.run, r.machines[uuid].Name+".pid"))
 	if err != nil {
 		return 0
 	}
@@ -226,7 +226,7 @@ func (r *Root) WaitInactive(t testing.TB, uuid string) {
 
 // Log is what a machine's QEMU has said.
 func (r *Root) Log(uuid string) string {
-	log, _ := os.ReadFile(filepath.Join(r.dir, "log", "qemu", r.machines[uuid].Name+".log"))
+	log, _ := os.ReadFile(filepath.Join(r.logs, r.machines[uuid].Name+".log"))
 	return string(log)
 }
 

@@ -12,6 +12,9 @@ import (
 // Root is a libvirt embed root as one test uses it.
 type Root struct {
 	dir      string // of the root
+	uri      string
+	run      string // where libvirt has the numbers of processes
+	logs     string // of QEMU
 	work     string // of the test
 	driver   driver
 	machines map[string]Machine // by UUID
@@ -86,7 +89,7 @@ func New(t testing.TB) *Root {
 	if err != nil {
 		t.Fatalf("make embed root: %v", err)
 	}
-	return newRoot(t, dir, func(uri string) (driver, error) { return connect(uri) })
+	return newRoot(t, dir, embedURI(dir), func(uri string) (driver, error) { return connect(uri) })
 }
 
 // Detached returns a fresh root that this process does not open. Programs that
@@ -99,15 +102,17 @@ func Detached(t testing.TB) *Root {
 		t.Fatalf("make embed root: %v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return newRoot(t, dir, func(uri string) (driver, error) {
+	return newRoot(t, dir, embedURI(dir), func(uri string) (driver, error) {
 		v := virsh{uri}
 		return v, v.run("list")
 	})
 }
 
-func newRoot(t testing.TB, dir string, open func(string) (driver, error)) *Root {
+func embedURI(dir string) string { return "qemu:///embed?root=" + dir }
+
+func newRoot(t testing.TB, dir, uri string, open func(string) (driver, error)) *Root {
 	t.Helper()
-	r := &Root{dir: dir, machines: map[string]Machine{}, documents: map[string]string{}}
+	r := &Root{dir: dir, uri: uri, run: filepath.Join(dir, "run", "qemu"), logs: filepath.Join(dir, "log", "qemu"), machines: map[string]Machine{}, documents: map[string]string{}}
 	var err error
 	if r.driver, err = open(r.URI()); err != nil {
 		need(t, fmt.Sprintf("libvirt's embedded QEMU driver: %v (is the account there that libvirt runs QEMU as?)", err))
@@ -123,7 +128,7 @@ func newRoot(t testing.TB, dir string, open func(string) (driver, error)) *Root 
 }
 
 // URI is what to connect to.
-func (r *Root) URI() string { return "qemu:///embed?root=" + r.dir }
+func (r *Root) URI() string { return r.uri }
 
 // Dir is a folder of the test's own that QEMU's user can enter, but not write.
 func (r *Root) Dir() string { return r.work }

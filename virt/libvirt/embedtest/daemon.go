@@ -1,0 +1,100 @@
+//go:build linux
+
+package embedtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Daemon is a libvirtd of the test's own, in the sandbox, with folders of its own.
+// Clients connect to URI, as many as they like; machines outlive it.
+type Daemon struct {
+	*Root
+	process *exec.Cmd
+}
+
+// daemonRoot is the folder for images, once the daemon's own folders are there.
+var daemonRoot = sync.OnceValues(func() (string, error) {
+	for _, dir := range []string{"/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+			return "", fmt.Errorf("mount %s: %w", dir, err)
+		}
+	}
+	const open = "auth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n"
+	if err := os.WriteFile("/etc/libvirt/libvirtd.conf", []byte(open), 0o644); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile("/etc/libvirt/qemu.conf", []byte(qemuConf), 0o644); err != nil {
+		return "", err
+	}
+	return makeRoot()
+})
+
+// NewDaemon starts a libvirtd. Tests that have one run one after the other.
+func NewDaemon(t testing.TB) *Daemon {
+	t.Helper()
+	needPrograms(t, "libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "qemu-nbd", "nbdcopy")
+	if os.Getenv(stage) != "test" {
+		need(t, "a libvirtd of one's own needs the sandbox, which needs root")
+	}
+	dir, err := daemonRoot()
+	if err != nil {
+		t.Fatalf("make folders for libvirtd: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := &Daemon{}
+	d.Start(t)
+	t.Cleanup(d.Kill)
+	d.Root = newRoot(t, dir, "qemu:///system", func(uri string) (driver, error) { return virsh{uri}, nil })
+	d.run, d.logs = "/run/libvirt/qemu", "/var/log/libvirt/qemu"
+	return d
+}
+
+// Start starts the libvirtd, and returns when it answers.
+func (d *Daemon) Start(t testing.TB) {
+	t.Helper()
+	d.process = exec.Command("libvirtd")
+	log, err := os.Create("/var/log/libvirt/libvirtd.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	d.process.Stdout, d.process.Stderr = log, log
+	if err := d.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(time.Minute); ; {
+		err := virsh{"qemu:///system"}.run("list")
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			text, _ := os.ReadFile(log.Name())
+			t.Fatalf("libvirtd does not answer: %v\n%s", err, text)
+		}
+	}
+}
+
+// Kill ends the libvirtd without a warning; machines go on.
+func (d *Daemon) Kill() {
+	_ = d.process.Process.Kill()
+	_ = d.process.Wait()
+	_ = os.Remove("/run/libvirtd.pid")
+	for _, socket := range []string{"libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"} {
+		_ = os.Remove(filepath.Join("/run/libvirt", socket))
+	}
+}
