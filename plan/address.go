@@ -43,6 +43,18 @@ func means(pattern, address string) bool {
 // UnknownAddresses lists what the command line names and the plan does not
 // have: a misspelt -exclude must not back up what it was to leave out.
 func UnknownAddresses(want *config.Config, p Plan, o Options) []string {
+	known := KnownAddresses(want, p)
+	var unknown []string
+	for _, pattern := range slices.Concat(o.Target, o.Exclude, o.Full, o.AllowPrune) {
+		if !slices.ContainsFunc(known, func(address string) bool { return means(pattern, address) }) {
+			unknown = append(unknown, pattern)
+		}
+	}
+	return unknown
+}
+
+// KnownAddresses are those that a command line can name: instances and blocks.
+func KnownAddresses(want *config.Config, p Plan) []string {
 	known := slices.Clone(p.LeftOut)
 	for _, i := range p.Instances {
 		known = append(known, i.Want.Address)
@@ -54,11 +66,6 @@ func UnknownAddresses(want *config.Config, p Plan, o Options) []string {
 	for _, b := range want.Domains {
 		known = append(known, b.Address())
 	}
-	var unknown []string
-	for _, pattern := range slices.Concat(o.Target, o.Exclude, o.Full, o.AllowPrune) {
-		if !slices.ContainsFunc(known, func(address string) bool { return means(pattern, address) }) {
-			unknown = append(unknown, pattern)
-		}
-	}
-	return unknown
+	slices.Sort(known)
+	return slices.Compact(known)
 }

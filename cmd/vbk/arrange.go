@@ -144,7 +144,7 @@ func commandNames(app *cli.App) []string {
 // near; prefix comes before it.
 func didYouMean(given, prefix string, names []string) string {
 	slices.Sort(names)
-	best, distance := "", 3
+	best, distance := "", max(3, 1+len(given)/6)
 	for _, name := range names {
 		if d := levenshtein.Distance(given, name, nil); d < distance {
 			best, distance = name, d

@@ -43,9 +43,11 @@ func (env *environment) listStores(c *cli.Context) error {
 	defer w.close()
 	all, problems := w.folders(c.Context, cfg)
 	if word := c.Args().First(); word != "" {
-		if all = named(all, word); len(all) == 0 && len(problems) == 0 {
-			return hint(fmt.Errorf("no domain %q has a folder on the stores", word), "vbk list shows all")
+		some := named(all, word)
+		if len(some) == 0 && len(problems) == 0 {
+			return hint(noDomain(word, all), "vbk list shows all")
 		}
+		all = some
 	}
 	if c.Bool("json") {
 		err = writeJSON(env.stdout, listOf(cfg, all, problems, env.now()))

@@ -125,14 +125,14 @@ func makePlan(cfg *config.Config, have plan.Inventory, o plan.Options, v vantage
 	o.NotApplicable = v.unreal
 	p := plan.Make(cfg, have, o, v.now)
 	if unknown := plan.UnknownAddresses(cfg, p, o); len(unknown) > 0 {
-		return plan.Plan{}, unknownAddress(unknown[0])
+		return plan.Plan{}, unknownAddress(unknown[0], plan.KnownAddresses(cfg, p))
 	}
 	p.Checks = cfg.EvalChecks(plan.Results(cfg, p, have, v.now))
 	return p, nil
 }
 
-func unknownAddress(address string) error {
-	return hint(fmt.Errorf("no block or instance has the address %s", address),
+func unknownAddress(address string, known []string) error {
+	return hint(fmt.Errorf("no block or instance has the address %s%s", address, didYouMean(address, "", known)),
 		"addresses look like domain.web or 'domain.web[\"local/web01\"]'; vbk plan prints them")
 }
 

@@ -48,7 +48,7 @@ func (w *world) compare(c *cli.Context, next *config.Config, v vantage) error {
 	known := plan.UnknownAddresses(base, before.Plan, o)
 	for _, address := range plan.UnknownAddresses(next, after.Plan, o) {
 		if slices.Contains(known, address) {
-			return unknownAddress(address)
+			return unknownAddress(address, plan.KnownAddresses(next, after.Plan))
 		}
 	}
 	difference := plan.Compare(before, after, plan.CompareOptions{Ahead: lookAhead, Sample: aheadSample})

@@ -92,6 +92,14 @@ func named(all []located, word string) []located {
 	return some
 }
 
+func noDomain(word string, all []located) error {
+	var names []string
+	for _, l := range all {
+		names = append(names, l.folder.Name)
+	}
+	return fmt.Errorf("no domain %q has a folder on the stores%s", word, didYouMean(word, "", names))
+}
+
 // find resolves a typed address to one point.
 func (w *world) find(ctx context.Context, cfg *config.Config, text string) (found, error) {
 	all, problems := w.folders(ctx, cfg)
@@ -114,7 +122,7 @@ func (w *world) findAmong(all []located, problems []error, cfg *config.Config, t
 	some := named(all, a.domain)
 	switch {
 	case len(some) == 0:
-		err := fmt.Errorf("no domain %q has a folder on the stores", a.domain)
+		err := noDomain(a.domain, all)
 		err = hint(errors.Join(append([]error{err}, problems...)...), "vbk list shows the points")
 		if len(problems) > 0 { // it may lie there
 			err = failWith(exitFailed, err)

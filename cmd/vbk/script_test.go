@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -145,7 +146,9 @@ func runExit(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: exit CODE vbk [ARGS...]")
 	}
 	env := of(ts).environment(ts)
-	env.stdout, env.stderr = ts.Stdout(), ts.Stderr()
+	var heard bytes.Buffer
+	env.stdout, env.stderr = ts.Stdout(), io.MultiWriter(ts.Stderr(), &heard)
+	defer func() { said.hear(heard.String()) }()
 	wantCode(ts, env.main(context.Background(), args[1:]), args[0])
 }
 

@@ -163,7 +163,11 @@ func chosen(plays []plan.Play, addresses []string) ([]plan.Play, error) {
 		}
 	}
 	if n := slices.Index(used, false); n >= 0 {
-		return nil, unknownAddress(addresses[n])
+		var known []string
+		for _, p := range plays {
+			known = append(known, p.Want.Address, p.Want.Block)
+		}
+		return nil, unknownAddress(addresses[n], known)
 	}
 	return some, nil
 }

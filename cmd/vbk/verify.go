@@ -66,7 +66,7 @@ func (w *world) verifiable(c *cli.Context, cfg *config.Config) (some []located, 
 		domain, _, isPoint := strings.Cut(word, "@")
 		matching := named(all, domain)
 		if len(matching) == 0 {
-			err := hint(fmt.Errorf("no domain %q has a folder on the stores", domain), "vbk list shows all")
+			err := hint(noDomain(domain, all), "vbk list shows all")
 			if len(problems) > 0 { // it may lie there
 				problems = append(problems, err)
 				continue
