@@ -87,7 +87,7 @@ func (env *environment) status(c *cli.Context, format string) error {
 		line, code = s.nagios()
 		text.WriteString(line)
 	case "prometheus":
-		s.metrics(text, code)
+		err = s.metrics(text, code)
 	case "html":
 		err = writePage(text, s, cfg, outlookOf(cfg, have, v.now))
 	}

@@ -6,123 +6,144 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
 	"vbk/store"
 )
 
-// metrics prints the status in Prometheus' text format 0.0.4, for a textfile
-// collector; docs/monitoring.md has the names. code is that of this run. Base
-// units; a name comes once, with all its samples.
-func (s status) metrics(w io.Writer, code int) {
-	m := metrics{w, s.configuration}
-	m.head("vbk_build_info", "The version of vbk that wrote this.")
-	m.sample("vbk_build_info", 1, "version", s.Version, "goversion", runtime.Version())
-	m.head("vbk_last_run_timestamp_seconds", "When a command looked last.")
-	m.sample("vbk_last_run_timestamp_seconds", s.Timestamp.Unix(), "command", "status")
-	m.head("vbk_last_run_exit_code", "How that ended: 0, or 4 where something is not as it should be.")
-	m.sample("vbk_last_run_exit_code", int64(code), "command", "status")
+// metrics prints the status in Prometheus' text format, for a textfile collector;
+// docs/monitoring.md has the names. code is that of this run.
+func (s status) metrics(w io.Writer, code int) error {
+	registry := prometheus.NewRegistry()
+	g := gauges{registry}
+	if s.configuration != "" { // a collector refuses the same sample from two files
+		g.to = prometheus.WrapRegistererWith(prometheus.Labels{"configuration": utf8Text(s.configuration)}, registry)
+	}
+	g.gauge("vbk_build_info", "The version of vbk that wrote this.", "version", "goversion")(1, s.Version, runtime.Version())
+	g.gauge("vbk_last_run_timestamp_seconds", "When a command looked last.", "command")(float64(s.Timestamp.Unix()), "status")
+	g.gauge("vbk_last_run_exit_code", "How that ended: 0, or 4 where something is not as it should be.", "command")(float64(code), "status")
 	for _, f := range machineFamilies() {
-		m.head(f.name, f.help)
+		set := g.gauge(f.name, f.help, append([]string{"host", "domain", "block", "target"}, f.labels...)...)
 		for _, i := range s.Instances {
-			f.samples(i, func(value int64, more ...string) {
-				m.sample(f.name, value, append([]string{"host", i.Host, "domain", i.Domain, "block", i.block(), "target", i.Store}, more...)...)
+			f.samples(i, func(value float64, more ...string) {
+				set(value, append([]string{i.Host, i.Domain, i.block(), i.Store}, more...)...)
 			})
 		}
 	}
-	s.placeMetrics(m)
+	s.placeMetrics(g)
+	families, err := registry.Gather()
+	for _, f := range families {
+		if err == nil {
+			_, err = expfmt.MetricFamilyToText(w, f)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	return nil
 }
 
+// gauges registers metrics. All of ours are gauges: they say what is.
+type gauges struct{ to prometheus.Registerer }
+
+func (g gauges) gauge(name, help string, labels ...string) (set func(value float64, values ...string)) {
+	vector := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	g.to.MustRegister(vector)
+	return func(value float64, values ...string) {
+		for n := range values {
+			values[n] = utf8Text(values[n])
+		}
+		vector.WithLabelValues(values...).Set(value)
+	}
+}
+
+// utf8Text is text that a label may hold: UTF-8.
+func utf8Text(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 // placeMetrics are about stores, hosts and checks.
-func (s status) placeMetrics(m metrics) {
-	m.head("vbk_target_up", "1: the store could be read.")
+func (s status) placeMetrics(g gauges) {
+	up := g.gauge("vbk_target_up", "1: the store could be read.", "target")
+	free := g.gauge("vbk_target_free_bytes", "Bytes free on the store's file system.", "target")
+	size := g.gauge("vbk_target_size_bytes", "Bytes of the store's file system.", "target")
+	departed := g.gauge("vbk_departed_domains", "Folders whose machine is gone or claimed no more; they are kept.", "target")
 	for _, t := range s.Stores {
-		m.sample("vbk_target_up", truth(t.Error == ""), "target", t.Address)
-	}
-	m.head("vbk_target_free_bytes", "Bytes free on the store's file system.")
-	for _, t := range s.Stores {
+		up(float64(truth(t.Error == "")), t.Address)
 		if t.Error == "" {
-			m.sample("vbk_target_free_bytes", t.Free, "target", t.Address)
+			free(float64(t.Free), t.Address)
+			size(float64(t.Size), t.Address)
 		}
-	}
-	m.head("vbk_target_size_bytes", "Bytes of the store's file system.")
-	for _, t := range s.Stores {
-		if t.Error == "" {
-			m.sample("vbk_target_size_bytes", t.Size, "target", t.Address)
-		}
-	}
-	m.head("vbk_departed_domains", "Folders whose machine is gone or claimed no more; they are kept.")
-	for _, t := range s.Stores {
 		n := int64(0)
 		for _, d := range s.Departed {
 			n += truth(d.Store == t.Address)
 		}
-		m.sample("vbk_departed_domains", n, "target", t.Address)
+		departed(float64(n), t.Address)
 	}
-	m.head("vbk_host_up", "1: libvirt answered.")
+	answered := g.gauge("vbk_host_up", "1: libvirt answered.", "host")
+	unprotected := g.gauge("vbk_unprotected_domains", "Machines that no block claims.", "host")
 	for _, h := range s.hosts {
-		m.sample("vbk_host_up", truth(h.Error == ""), "host", h.Name)
-	}
-	m.head("vbk_unprotected_domains", "Machines that no block claims.")
-	for _, h := range s.hosts {
+		answered(float64(truth(h.Error == "")), h.Name)
 		n := int64(0)
 		for _, u := range s.Unclaimed {
 			host, _, _ := strings.Cut(u, "/")
 			n += truth(host == h.Name)
 		}
 		if h.Error == "" {
-			m.sample("vbk_unprotected_domains", n, "host", h.Name)
+			unprotected(float64(n), h.Name)
 		}
 	}
-	m.head("vbk_check_failed", "1: a check block fails, or cannot be evaluated.")
+	check := g.gauge("vbk_check_failed", "1: a check block fails, or cannot be evaluated.", "check")
 	for _, c := range s.Checks {
-		m.sample("vbk_check_failed", truth(failed(c)), "check", c.Name)
+		check(float64(truth(failed(c))), c.Name)
 	}
 }
 
 // family is a metric of machines.
 type family struct {
 	name, help string
-	samples    func(m machineStatus, sample func(value int64, more ...string))
+	labels     []string // beside those that say which machine
+	samples    func(m machineStatus, sample func(value float64, more ...string))
 }
 
 func machineFamilies() []family {
 	gauge := func(name, help string, value func(machineStatus) int64) family {
-		return family{name, help, func(m machineStatus, sample func(int64, ...string)) { sample(value(m)) }}
+		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) { sample(float64(value(m))) }}
+	}
+	some := func(name, help string, value func(machineStatus) int64) family { // none where it is 0
+		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
+			if v := value(m); v != 0 {
+				sample(float64(v))
+			}
+		}}
+	}
+	newest := func(name, help string, value func(store.Point) float64) family {
+		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
+			if p := m.newestPoint(); p != nil {
+				sample(value(*p))
+			}
+		}}
 	}
 	return []family{
-		{"vbk_backup_last_success_timestamp_seconds", "Start of the newest point that restores, by kind.", func(m machineStatus, sample func(int64, ...string)) {
+		{"vbk_backup_last_success_timestamp_seconds", "Start of the newest point that restores, by kind.", []string{"kind"}, func(m machineStatus, sample func(float64, ...string)) {
 			full, increment := m.newestOf()
 			if full != nil {
-				sample(full.Start.Unix(), "kind", "full")
+				sample(float64(full.Start.Unix()), "full")
 			}
 			if increment != nil {
-				sample(increment.Start.Unix(), "kind", "inc")
+				sample(float64(increment.Start.Unix()), "inc")
 			}
 		}},
-		{"vbk_backup_duration_seconds", "How long the newest point took.", func(m machineStatus, sample func(int64, ...string)) {
-			if p := m.newestPoint(); p != nil {
-				sample(int64(p.End.Sub(p.Start).Seconds()))
+		newest("vbk_backup_duration_seconds", "How long the newest point took.", func(p store.Point) float64 { return p.End.Sub(p.Start).Seconds() }),
+		newest("vbk_backup_written_bytes", "Bytes that the newest point stored.", func(p store.Point) float64 { return float64(p.Stored()) }),
+		newest("vbk_backup_freeze_seconds", "How long the guest stood still for the newest point, at most.", func(p store.Point) float64 { return float64(p.FrozenMS) / 1000 }),
+		some("vbk_backup_next_due_timestamp_seconds", "When the next point is due; none while one is due.", func(m machineStatus) int64 {
+			if m.Due == nil {
+				return 0
 			}
-		}},
-		{"vbk_backup_written_bytes", "Bytes that the newest point stored.", func(m machineStatus, sample func(int64, ...string)) {
-			if p := m.newestPoint(); p != nil {
-				sample(p.Stored())
-			}
-		}},
-		{"vbk_backup_next_due_timestamp_seconds", "When the next point is due; none while one is due.", func(m machineStatus, sample func(int64, ...string)) {
-			if m.Due != nil {
-				sample(m.Due.Unix())
-			}
-		}},
-		{"vbk_backup_expected_interval_seconds", "every of the block; none where a schedule says when.", func(m machineStatus, sample func(int64, ...string)) {
-			if every := seconds(m.policy.Every); every > 0 {
-				sample(every)
-			}
-		}},
-		{"vbk_rpo_limit_seconds", "rpo of the block: how old the newest point may be.", func(m machineStatus, sample func(int64, ...string)) {
-			if m.RPO > 0 {
-				sample(m.RPO)
-			}
-		}},
+			return m.Due.Unix()
+		}),
+		some("vbk_backup_expected_interval_seconds", "every of the block; none where a schedule says when.", func(m machineStatus) int64 { return seconds(m.policy.Every) }),
+		some("vbk_rpo_limit_seconds", "rpo of the block: how old the newest point may be.", func(m machineStatus) int64 { return m.RPO }),
 		gauge("vbk_backup_failing", "1: the next point cannot be planned, or the store cannot be read.", func(m machineStatus) int64 {
 			return truth(m.State == stateFailing || m.State == stateUnknown)
 		}),
@@ -173,28 +194,4 @@ func truth(b bool) int64 {
 		return 1
 	}
 	return 0
-}
-
-// metrics writes the text format. The name of the configuration is a label of
-// every sample: a collector refuses the same sample from two files.
-type metrics struct {
-	w             io.Writer
-	configuration string // "" if it has no name
-}
-
-func (m metrics) head(name, help string) {
-	fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
-}
-
-// sample is a line; labels are names and values in turn.
-func (m metrics) sample(name string, value int64, labels ...string) {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	if m.configuration != "" {
-		labels = append([]string{"configuration", m.configuration}, labels...)
-	}
-	var all []string
-	for n := 0; n < len(labels); n += 2 {
-		all = append(all, labels[n]+`="`+escape.Replace(strings.ToValidUTF8(labels[n+1], "\uFFFD"))+`"`)
-	}
-	fmt.Fprintf(m.w, "%s{%s} %d\n", name, strings.Join(all, ","), value)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,44 +11,59 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 var metricName = regexp.MustCompile(`\bvbk_[a-z_]+\b`)
 
-// sampledMetrics are metrics of an example in which a machine's name is hostile.
+// sampledMetrics are metrics of a fleet in which a machine's name is hostile.
 func sampledMetrics(t *testing.T) string {
 	t.Helper()
-	_, s, _ := pageOfExample(t, "review", nil)
-	s.Instances[0].Domain = "a\"b\\c\nd\xff"
+	_, s := fleetPage(t, 12)
+	s.Instances[2].Domain = "a\"b\\c\nd\xff"
 	var text strings.Builder
-	s.metrics(&text, exitUnsound)
+	if err := s.metrics(&text, exitUnsound); err != nil {
+		t.Fatal(err)
+	}
 	return text.String()
 }
 
-// TestMetricsFormat holds what is printed against Prometheus' text format: a
-// HELP and a TYPE before the samples of each name, which are in one place, and
-// no sample twice.
+// TestMetricsFormat has Prometheus' own linter and parser read what is printed.
 func TestMetricsFormat(t *testing.T) {
 	text := sampledMetrics(t)
-	line := regexp.MustCompile(`^(vbk_[a-z_]+)\{(?:[a-z]+="(?:[^"\\]|\\["\\n])*",?)+\} -?[0-9]+$`)
-	seen, name := map[string]bool{}, ""
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	for n, l := range lines {
-		if rest, ok := strings.CutPrefix(l, "# HELP "); ok {
-			name, _, _ = strings.Cut(rest, " ")
-			if seen[name] || n+1 == len(lines) || lines[n+1] != "# TYPE "+name+" gauge" {
-				t.Errorf("%s has two heads, or half of one", name)
-			}
-		} else if m := line.FindStringSubmatch(l); !strings.HasPrefix(l, "# ") && (m == nil || m[1] != name || seen[l]) {
-			t.Errorf("below %s: %s", name, l)
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("problems %v, error %v in\n%s", problems, err, text)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostile := 0
+	for name, f := range families {
+		if f.GetHelp() == "" || f.GetType() != dto.MetricType_GAUGE {
+			t.Errorf("%s: help %q, type %v", name, f.GetHelp(), f.GetType())
 		}
-		seen[l], seen[name] = true, true
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["configuration"] != "fleet" {
+				t.Errorf("%s%v does not have the configuration's name", name, labels)
+			}
+			if labels["domain"] == "a\"b\\c\nd\uFFFD" {
+				hostile++
+			}
+		}
 	}
-	if want := `domain="a\"b\\c\nd` + "\uFFFD" + `"`; !strings.Contains(text, want) {
-		t.Errorf("no %s in\n%s", want, text)
-	}
-	if n := strings.Count(text, `{configuration="reviewed",`); n != strings.Count(text, "\n")-strings.Count(text, "\n# ")-1 {
-		t.Errorf("%d samples have the configuration's name:\n%s", n, text)
+	if hostile < 10 {
+		t.Errorf("%d samples are of the machine with the hostile name:\n%s", hostile, text)
 	}
 	promtool(t, text, "check", "metrics")
 }
@@ -82,11 +99,56 @@ func TestMonitoringExamples(t *testing.T) {
 	promtool(t, "", "test", "rules", "../../examples/monitoring/alerts_test.yml")
 }
 
-// promtool runs Prometheus' own checks where they are installed.
+// TestDashboardQueries has promtool read the dashboard's queries, as rules.
+func TestDashboardQueries(t *testing.T) {
+	text, err := os.ReadFile("../../examples/monitoring/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	var rules []rule
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			if target.Expr == "" {
+				t.Errorf("panel %s asks nothing", panel.Title)
+			}
+			rules = append(rules, rule{fmt.Sprintf("query:%d", len(rules)), strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")})
+		}
+	}
+	if len(rules) < 6 {
+		t.Fatalf("%d queries", len(rules))
+	}
+	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}}) // JSON is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(file, groups, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "", "check", "rules", file)
+}
+
+// promtool runs Prometheus' own checks where they are installed, as in CI.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
-	tool, err := exec.LookPath("promtool")
+	tool, err := exec.LookPath(cmp.Or(os.Getenv("VBK_PROMTOOL"), "promtool"))
 	if err != nil {
+		if os.Getenv("VBK_PROMTOOL") != "" {
+			t.Fatal(err)
+		}
 		t.Log("promtool is not installed: what it would check is not checked")
 		return
 	}
