@@ -5,6 +5,9 @@ package nbd_test
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
+	"net"
+	"path/filepath"
 	"testing"
 
 	"vbk/nbd"
@@ -91,20 +94,92 @@ func FuzzReadReply(f *testing.F) {
 	f.Add(append(chunk(0, nbdtest.TypeData, uint64(0), half, half), chunk(1, nbdtest.TypeNone)...))
 	f.Add(append(chunk(0, nbdtest.TypeData, uint64(0), half, half), chunk(1, nbdtest.TypeError, uint32(5), uint16(0))...))
 	f.Add(chunk(1, nbdtest.TypeNone))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		socket := nbdtest.Serve(t, nbdtest.Export{Size: fuzzLength}, func(p *peer, r request) {
-			p.Raw(raw)
-			p.HangUp()
-		})
-		c := dial(t, socket, nbdtest.Name, nbd.Options{})
-		got := garbage(fuzzLength)
-		_, err := c.ReadAt(got, 0)
-		want, ok := believe(raw)
-		if ok != (err == nil) {
-			t.Fatalf("error %v, complete reply: %v", err, ok)
+	f.Fuzz(answered)
+}
+
+// answered reads from a server that answers with these bytes, and compares with
+// the slow reading.
+func answered(t *testing.T, raw []byte) {
+	socket := nbdtest.Serve(t, nbdtest.Export{Size: fuzzLength}, func(p *peer, r request) {
+		p.Raw(raw)
+		p.HangUp()
+	})
+	c := dial(t, socket, nbdtest.Name, nbd.Options{})
+	got := garbage(fuzzLength)
+	_, err := c.ReadAt(got, 0)
+	want, ok := believe(raw)
+	if ok != (err == nil) {
+		t.Fatalf("error %v, complete reply: %v", err, ok)
+	}
+	if ok && !bytes.Equal(got, want) {
+		t.Fatalf("got  %x\nwant %x", got, want)
+	}
+}
+
+// FuzzReplies answers a read with chunks that are well formed and may lie: each 4
+// bytes are what kind of chunk, whether it is the last, where, and how long.
+func FuzzReplies(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 64})
+	f.Add([]byte{0, 0, 32, 32, 1, 1, 0, 32})
+	f.Add([]byte{1, 0, 0, 63, 0, 1, 62, 2})
+	f.Add([]byte{0, 0, 0, 64, 2, 1, 0, 0})
+	f.Add([]byte{1, 0, 0, 64, 3, 1, 5, 0})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		var raw []byte
+		for ; len(script) >= 4; script = script[4:] {
+			last, offset, length := uint16(script[1]%2), uint64(int8(script[2])), uint32(script[3])
+			switch script[0] % 5 {
+			case 0:
+				raw = append(raw, chunk(last, nbdtest.TypeData, offset, bytes.Repeat([]byte{script[3] | 1}, int(length)))...)
+			case 1:
+				raw = append(raw, chunk(last, nbdtest.TypeHole, offset, length)...)
+			case 2:
+				raw = append(raw, chunk(last, nbdtest.TypeNone)...)
+			case 3:
+				raw = append(raw, chunk(last, nbdtest.TypeError, uint32(script[2]), uint16(0))...)
+			case 4:
+				raw = append(raw, chunk(last, uint16(script[2])<<8|uint16(script[3]))...)
+			}
 		}
-		if ok && !bytes.Equal(got, want) {
-			t.Fatalf("got  %x\nwant %x", got, want)
+		answered(t, raw)
+	})
+}
+
+// FuzzHandshake takes any bytes for what a server says first: no panic, no hang, and
+// who says nothing more is no export.
+func FuzzHandshake(f *testing.F) {
+	const magic = "NBDMAGIC" + "IHAVEOPT" + "\x00\x03"
+	f.Add([]byte(magic))
+	f.Add([]byte("NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53\x00\x00\x00\x00\x00\x01\x00\x00"))
+	f.Add([]byte(magic + "\x00\x03\xe8\x89\x04\x55\x65\xa9\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00"))
+	f.Add([]byte(magic + "\x00\x03\xe8\x89\x04\x55\x65\xa9\x00\x00\x00\x08\x80\x00\x00\x01\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		path := filepath.Join(t.TempDir(), "s")
+		listener, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		go func() {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write(said)
+			_ = conn.(*net.UnixConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+			conn.Close()
+		}()
+		c, err := nbd.Dial(t.Context(), path, "disk", nbd.Options{Bitmap: "b"})
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if c.Size() < 0 || c.Size() > 1<<61 {
+			t.Fatalf("%d bytes", c.Size())
+		}
+		if _, err := c.ReadAt(make([]byte, 1), 0); err == nil && c.Size() > 0 {
+			t.Fatal("a byte is read of a server that has gone")
 		}
 	})
 }

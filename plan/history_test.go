@@ -100,35 +100,38 @@ func (w *world) options() Options {
 
 // TestHistories lets random things happen between runs, and looks after each of
 // them at what must be true.
-func TestHistories(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		var saved *Plan
-		var asked Options
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			switch event := rapid.IntRange(0, 9).Draw(t, "event"); event {
-			case 0, 1:
-				w.happen()
-			case 2, 3:
-				w.pass()
-			case 4:
-				w.guarded(func() { w.run(w.make(w.options()), true, rapid.IntRange(0, 12).Draw(t, "fuel")) })
-			case 5:
-				asked = w.options()
-				p := w.make(asked)
-				saved = &p
-			case 6:
-				if saved != nil {
-					w.apply(*saved, asked)
-				}
-			default:
-				w.pass()
-				w.night()
+func TestHistories(t *testing.T) { rapid.Check(t, history) }
+
+// FuzzHistories is the same, with histories that lead into new code.
+func FuzzHistories(f *testing.F) { f.Fuzz(rapid.MakeFuzz(history)) }
+
+func history(t *rapid.T) {
+	w := newWorld(t)
+	var saved *Plan
+	var asked Options
+	for range rapid.IntRange(1, 30).Draw(t, "steps") {
+		switch event := rapid.IntRange(0, 9).Draw(t, "event"); event {
+		case 0, 1:
+			w.happen()
+		case 2, 3:
+			w.pass()
+		case 4:
+			w.guarded(func() { w.run(w.make(w.options()), true, rapid.IntRange(0, 12).Draw(t, "fuel")) })
+		case 5:
+			asked = w.options()
+			p := w.make(asked)
+			saved = &p
+		case 6:
+			if saved != nil {
+				w.apply(*saved, asked)
 			}
-			w.longerKeepsMore()
-			w.damageKeepsMore()
+		default:
+			w.pass()
+			w.night()
 		}
-	})
+		w.longerKeepsMore()
+		w.damageKeepsMore()
+	}
 }
 
 // guarded does something and compares what must not be lost by it.

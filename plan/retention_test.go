@@ -211,3 +211,46 @@ func TestPlainKeepAgrees(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRetention takes points of any times, in any zone, under any rules: the newest
+// sound one is held, and longer rules hold whatever shorter ones do.
+func FuzzRetention(f *testing.F) {
+	zones := []string{"UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Kathmandu"}
+	f.Add([]byte{1, 0, 2, 0, 3, 0}, byte(1), byte(2), byte(3), byte(0), uint16(0), false)
+	f.Add([]byte{9, 130, 0, 1, 250, 7}, byte(0), byte(4), byte(1), byte(4), uint16(48), true)
+	f.Fuzz(func(t *testing.T, gaps []byte, last, daily, monthly, place byte, hours uint16, anchored bool) {
+		zone, err := time.LoadLocation(zones[int(place)%len(zones)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var points []stamp
+		for when := noon; len(gaps) >= 2 && len(points) < 400; gaps = gaps[2:] {
+			points = append(points, stamp{start: when, sound: gaps[1]%4 != 0, full: gaps[1]%3 == 0})
+			when = when.Add(-time.Duration(gaps[0]) * time.Duration(1+gaps[1]) * 37 * time.Minute)
+		}
+		rules := func(more int) (r config.Retention) {
+			for at, n := range map[**int]byte{&r.KeepLast: last, &r.KeepDaily: daily, &r.KeepMonthly: monthly} {
+				if n > 0 {
+					*at = number(int(n) + more)
+				}
+			}
+			if hours > 0 {
+				r.KeepWithin = within(time.Duration(int(hours)+more) * time.Hour)
+			}
+			if anchored {
+				r.Anchor = "full"
+			}
+			return r
+		}
+		held, longer := keepRules(points, rules(0), zone), keepRules(points, rules(1), zone)
+		newest := slices.IndexFunc(points, func(p stamp) bool { return p.sound })
+		if newest >= 0 && (last > 0 || daily > 0 || hours > 0) && len(held[newest]) == 0 {
+			t.Errorf("the newest sound point goes: %v", points)
+		}
+		for i := range points {
+			if len(held[i]) > 0 && len(longer[i]) == 0 {
+				t.Errorf("point %d goes only by the longer rules: %v", i, points[i])
+			}
+		}
+	})
+}
