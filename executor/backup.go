@@ -23,6 +23,7 @@ type attempt struct {
 	record store.Attempt
 	chain  store.Manifest // to which the point will be added
 	point  store.Point
+	doubt  bool                     // the clock may have jumped
 	known  map[string]*format.Image // the disks to be compared, by target, as the chain has them
 	open   []io.Closer              // what they are read from
 	files  []io.Closer              // written, not yet synced
@@ -69,7 +70,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	}
 	a.point = store.Point{
 		Sequence: a.chain.Next(), Attempt: id, Kind: a.plan.Kind, Parent: a.plan.Head, Reason: a.action.Reason,
-		Digest: a.want.Digest(), Version: a.Version,
+		ClockDoubt: a.doubt, Digest: a.want.Digest(), Version: a.Version,
 	}
 	if a.tracks() {
 		a.point.Checkpoint = store.CheckpointName(a.want.StoreID, a.chain.Chain, id, a.point.Sequence)
@@ -100,6 +101,7 @@ func (a *attempt) chainToExtend(ctx context.Context) (store.Manifest, error) {
 	if err != nil {
 		return store.Manifest{}, err
 	}
+	a.doubt = plan.ClockDoubt(&a.want, &f, a.Now())
 	if a.plan.Chain == "" {
 		return a.newChain(f)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"vbk/config"
 	"vbk/plan"
 	"vbk/store"
 	"vbk/virt"
@@ -50,6 +51,42 @@ func TestClock(t *testing.T) {
 			w.clean()
 			w.exact()
 		})
+	}
+}
+
+// TestClockAhead: one night with a clock that is years ahead deletes nothing that
+// would have stayed, neither then nor when it is right again.
+func TestClockAhead(t *testing.T) {
+	w := newWorld(t, t.TempDir(), 22)
+	week := config.Duration(7 * 24 * time.Hour)
+	w.policy().Retention = config.Retention{KeepWithin: &week, MinChains: 1, MaxPrune: 50}
+	w.policy().Chain.MaxIncrements = 3
+	w.define(map[string]int64{"vda": 300 << 10})
+	for range 7 {
+		w.succeed(plan.Options{})
+		w.nextDay()
+	}
+	w.wantKinds("full inc inc inc full inc inc")
+	right := w.now
+	for _, wrong := range []time.Duration{400 * 24 * time.Hour, 401 * 24 * time.Hour} {
+		w.now = right.Add(wrong)
+		w.succeed(plan.Options{Full: []string{"domain.all"}})
+		if !strings.HasPrefix(w.kinds(), "full inc inc inc full inc inc full") {
+			t.Fatalf("by a clock that is wrong once points are %q", w.kinds())
+		}
+		w.now = right
+		w.succeed(plan.Options{})
+		if wrong > 400*24*time.Hour {
+			break
+		}
+		right = right.Add(25 * time.Hour)
+	}
+	for range 9 {
+		w.nextDay()
+		w.succeed(plan.Options{})
+	}
+	if strings.Contains(w.kinds(), "full inc inc inc full inc inc full") {
+		t.Errorf("nothing goes any more: %q", w.kinds())
 	}
 }
 

@@ -34,7 +34,7 @@ func departed(want *config.Config, have Inventory, taken []claim, o Options, now
 			unclear[d.UUID] = unclear[d.UUID] || undescribed(d)
 		}
 	}
-	complete := have.complete(want)
+	complete, silence := have.complete(want), strangeSilence(want, have, now)
 	for _, s := range have.Stores {
 		for n := range s.Domains {
 			f := &s.Domains[n]
@@ -51,9 +51,12 @@ func departed(want *config.Config, have Inventory, taken []claim, o Options, now
 			default:
 				sure := known[f.UUID] || hosts[owner.HostUUID]
 				d := departure(want, s.Address, f, known[f.UUID], sure)
+				if d.passed(now) && silence != "" {
+					d.Why += silence
+				}
 				var released []Instance
 				if complete && f.UUID != "" && (want.Name != "" || hosts[owner.HostUUID]) {
-					released = releases(want, s, f, d, sure, o, now)
+					released = releases(want, s, f, d, sure, silence == "", o, now)
 				}
 				if len(released) == 0 {
 					all.gone = append(all.gone, d)
@@ -64,6 +67,33 @@ func departed(want *config.Config, have Inventory, taken []claim, o Options, now
 	}
 	return all
 }
+
+// strangeSilence says that nothing at all has been backed up for so long that the
+// clock may have jumped; "" if something has. What departed goes by the clock alone.
+func strangeSilence(want *config.Config, have Inventory, now time.Time) string {
+	limit, newest := strange(config.Policy{}), time.Time{}
+	for _, b := range want.Domains {
+		limit = max(limit, strange(b.Policy))
+	}
+	for _, s := range have.Stores {
+		for n := range s.Domains {
+			for _, c := range s.Domains[n].Chains {
+				for k := range c.Manifest.Points {
+					if start := c.Manifest.Points[k].Start; start.After(newest) && !fromFuture(start, now) {
+						newest = start
+					}
+				}
+			}
+		}
+	}
+	if silence := now.Sub(newest); !newest.IsZero() && silence > limit {
+		return fmt.Sprintf("; nothing was backed up for %s: if the clock is right, -allow-prune releases it", Age(silence))
+	}
+	return ""
+}
+
+// passed says whether the time of a departed domain is up.
+func (d Departed) passed(now time.Time) bool { return !d.Until.IsZero() && !now.Before(d.Until) }
 
 // claimedFolders holds store and UUID of what blocks take, or the folder's name
 // for where no manifest tells the UUID.
@@ -138,8 +168,8 @@ func findBlock(want *config.Config, address string) (config.Domain, bool) {
 
 // releases are the instances that delete the chains of a folder nobody claims:
 // one for each block that made some of them and that is removed, or whose
-// `departed` has passed since the newest point.
-func releases(want *config.Config, s Store, f *store.Domain, d Departed, sure bool, o Options, now time.Time) (all []Instance) {
+// `departed` has passed since the newest point, by a clock that is trusted.
+func releases(want *config.Config, s Store, f *store.Domain, d Departed, sure, trusted bool, o Options, now time.Time) (all []Instance) {
 	owners := map[string]bool{}
 	for _, c := range f.Chains {
 		if c.Manifest.Number > 0 && c.Manifest.Owner.Configuration == want.Name {
@@ -147,7 +177,8 @@ func releases(want *config.Config, s Store, f *store.Domain, d Departed, sure bo
 		}
 	}
 	for _, block := range slices.Sorted(maps.Keys(owners)) {
-		if why := whyRelease(want, block, d, sure, now); why != "" {
+		byTime := sure && (trusted || names(o.AllowPrune, releaseOf(want, s, f, block, "", d.Newest, o)))
+		if why := whyRelease(want, block, d, byTime, now); why != "" {
 			all = append(all, Decide(releaseOf(want, s, f, block, why, d.Newest, o), Seen{Folder: f}, now))
 		}
 	}
@@ -157,14 +188,14 @@ func releases(want *config.Config, s Store, f *store.Domain, d Departed, sure bo
 // whyRelease says why the chains of a block go, "" if they stay. It does not
 // change while the reason lasts: a saved plan is bound to it. That a host was
 // taken out of the configuration is no reason: its domains may be there.
-func whyRelease(want *config.Config, block string, d Departed, sure bool, now time.Time) string {
+func whyRelease(want *config.Config, block string, d Departed, byTime bool, now time.Time) string {
 	b, exists := findBlock(want, block)
 	removed := slices.ContainsFunc(want.Removed, func(r config.Removed) bool { return r.From == block })
 	after := b.Policy.Retention.Departed
 	switch {
 	case !exists && removed:
 		return fmt.Sprintf("removed { from = %s }", block)
-	case exists && sure && after > 0 && d.Points > 0 && now.Sub(d.Newest) >= time.Duration(after):
+	case exists && byTime && after > 0 && d.Points > 0 && now.Sub(d.Newest) >= time.Duration(after):
 		return fmt.Sprintf("%s, the newest point is of %s, and departed = %q", d.Why, d.Newest.UTC().Format("2006-01-02 15:04 UTC"), after)
 	}
 	return ""

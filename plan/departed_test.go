@@ -19,6 +19,15 @@ type afterwards struct {
 	hosts  []Host
 	o      Options
 	now    time.Time
+	quiet  bool // nothing else has been backed up
+}
+
+// alive is a folder of another configuration that was backed up a day ago.
+func alive(now time.Time) store.Domain {
+	f := *folder(chain(1, now.Add(-day)))
+	f.Folder, f.UUID = "db-22222222", uuid2
+	f.Chains[0].Manifest.UUID, f.Chains[0].Manifest.Owner.Configuration = uuid2, "another"
+	return f
 }
 
 func TestRelease(t *testing.T) {
@@ -47,6 +56,9 @@ func TestRelease(t *testing.T) {
 		said   string // what the instance holds back, its error, or why the folder is listed
 	}{
 		{"departed has passed", nil, []int{1, 2}, ""},
+		{"by a clock that may have jumped", func(a *afterwards) { a.quiet = true }, nil,
+			"the domain is on no host; nothing was backed up for 90d: if the clock is right, -allow-prune releases it, until 2027-02-20 11:00"},
+		{"by a clock that is said to be right", func(a *afterwards) { a.quiet, a.o.AllowPrune = true, []string{address} }, []int{1, 2}, ""},
 		{"departed has not passed", func(a *afterwards) { a.now = a.now.Add(-time.Second) }, nil, "the domain is on no host, until 2027-02-20 11:00"},
 		{"departed = keep", func(a *afterwards) { a.cfg.Domains[0].Policy.Retention.Departed = 0 }, nil, "the domain is on no host"},
 		{"a point from the future", func(a *afterwards) { a.folder.Chains[1].Manifest.Points[1].Start = a.now.Add(day) }, nil, "the domain is on no host, until 2027-05-22 11:00"},
@@ -110,7 +122,11 @@ func TestRelease(t *testing.T) {
 			if row.change != nil {
 				row.change(a)
 			}
-			p := Make(a.cfg, inventory([]store.Domain{a.folder}, a.hosts...), a.o, a.now)
+			folders := []store.Domain{a.folder}
+			if !a.quiet {
+				folders = append(folders, alive(a.now))
+			}
+			p := Make(a.cfg, inventory(folders, a.hosts...), a.o, a.now)
 			var gone, said, names []string
 			for _, n := range row.gone {
 				names = append(names, a.folder.Chains[n-1].Name)
@@ -157,7 +173,8 @@ func TestReleaseIsBoundToItsReason(t *testing.T) {
 	cfg.Domains[0].Policy.Retention.Departed = config.Duration(90 * day)
 	f := folder(chain(1, daily(2, time.Hour)...))
 	make := func(later time.Duration, hosts ...Host) Plan {
-		return Make(cfg, inventory([]store.Domain{*f}, hosts...), Options{}, noon.Add(90*day+later))
+		now := noon.Add(90*day + later)
+		return Make(cfg, inventory([]store.Domain{*f, alive(now)}, hosts...), Options{}, now)
 	}
 	saved := make(0, host("hv1"), host("hv2"))
 	if bound, refused := Bind(saved, make(30*day, host("hv1"), host("hv2"))); len(bound.Instances) != 1 || len(refused) != 0 {

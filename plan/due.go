@@ -86,6 +86,35 @@ func fromFuture(start, now time.Time) bool {
 	return start.After(now.Add(10 * time.Minute))
 }
 
+// strange is the time without points from when on it is rather the clock that is
+// wrong: nothing is deleted because of what it says alone.
+func strange(p config.Policy) time.Duration {
+	return max(14*24*time.Hour, 2*time.Duration(p.Every), 2*time.Duration(p.RPO))
+}
+
+// ClockDoubt says whether a point that is made now comes strangely long after the
+// newest one, damaged or not. It is kept, and counts for no keep rule for as long.
+func ClockDoubt(w *Want, f *store.Domain, now time.Time) bool { return clockDoubt(w, f.Chains, now) }
+
+// inDoubt says whether a point still counts for no rule.
+func inDoubt(p *store.Point, policy config.Policy, now time.Time) bool {
+	return p.ClockDoubt && now.Sub(p.Start) < strange(policy)
+}
+
+func clockDoubt(w *Want, chains []store.Chain, now time.Time) bool {
+	var newest time.Time
+	for n := range chains {
+		c := &chains[n]
+		for k := range c.Manifest.Points {
+			p := &c.Manifest.Points[k]
+			if p.Start.After(newest) && !fromFuture(p.Start, now) && !inDoubt(p, w.Policy, now) && !isForeign(w, c) {
+				newest = p.Start
+			}
+		}
+	}
+	return !newest.IsZero() && now.Sub(newest) > strange(w.Policy)
+}
+
 // Age of the newest point that restores, counted from when it was last known to
 // be what the disks hold; false if there is none.
 func (i Instance) Age(now time.Time) (age time.Duration, ok bool) {

@@ -18,6 +18,7 @@ type ledger struct {
 	now    time.Time
 
 	stamps []stamp  // a place for a planned point, then those that rules see, newest first
+	doubt  bool     // a point that is made now comes strangely late
 	holds  [][]hold // by chain: what holds its points whatever the rules say
 	pool   []hold   // of holds
 	sets   []ruleSet
@@ -37,6 +38,7 @@ type tally struct {
 type hold struct {
 	rules                     ruleSet
 	protected, future, noRule bool
+	doubt                     bool // the clock may have jumped
 }
 
 func (h hold) any() bool { return h != hold{} }
@@ -49,6 +51,8 @@ func (h hold) names(p *store.Point) []string {
 		names = allStay
 	case h.future:
 		names = fromTheFuture
+	case h.doubt:
+		names = clockInDoubt
 	}
 	if h.protected {
 		return append([]string{protection(p.Protected)}, names...)
@@ -59,6 +63,7 @@ func (h hold) names(p *store.Point) []string {
 var (
 	allStay       = []string{"no rule: all stay"}
 	fromTheFuture = []string{"from the future"}
+	clockInDoubt  = []string{"the clock may have jumped"}
 	neededByChain = []string{heldByChain}
 )
 
@@ -75,7 +80,7 @@ type retention struct {
 // open reads the points. A chain is closed for good where damage was found in it:
 // nobody knows what else is, so its points count like damaged ones.
 func (l *ledger) open(w *Want, zone *time.Location, chains []store.Chain, now time.Time) {
-	l.want, l.zone, l.chains, l.now = w, zone, chains, now
+	l.want, l.zone, l.chains, l.now, l.doubt = w, zone, chains, now, clockDoubt(w, chains, now)
 	points := pointsOf(chains)
 	l.stamps = append(slices.Grow(l.stamps[:0], points+1), stamp{})
 	l.pool = slices.Grow(l.pool[:0], points)[:points]
@@ -97,6 +102,8 @@ func (l *ledger) open(w *Want, zone *time.Location, chains []store.Chain, now ti
 				h.noRule = true
 			case fromFuture(p.Start, now):
 				h.future = true
+			case inDoubt(p, w.Policy, now):
+				h.doubt = true
 			default:
 				l.stamps = append(l.stamps, stamp{p.Start, c.Manifest.Closed == "" && c.Sound(p.Sequence), p.Kind == store.Full, n, k})
 			}
@@ -152,7 +159,7 @@ func (l *ledger) hold(b *Backup) (planned hold) {
 		l.pool[n].rules = 0
 	}
 	seen, place := l.stamps[1:], 0
-	if b != nil {
+	if b != nil && !l.doubt {
 		seen = l.stamps
 		seen[0] = stamp{l.now, true, b.Kind == store.Full, len(l.chains), 0}
 		for ; place+1 < len(seen) && newestFirst(seen[place], seen[place+1]) > 0; place++ { // a clock was ahead
@@ -189,7 +196,7 @@ func (l *ledger) kept(r retention) []Kept {
 			switch {
 			case h.any():
 				rules, holds = h.names(p), true
-				if !h.future || h.protected {
+				if !h.future && !h.doubt || h.protected {
 					l.tally.held++
 					l.tally.needed++
 				}

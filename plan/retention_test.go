@@ -242,13 +242,13 @@ func FuzzRetention(f *testing.F) {
 			}
 			return r
 		}
-		held, longer := keepRules(points, rules(0), zone), keepRules(points, rules(1), zone)
+		held, longer := ruled(points, rules(0), zone), ruled(points, rules(1), zone)
 		newest := slices.IndexFunc(points, func(p stamp) bool { return p.sound })
-		if newest >= 0 && (last > 0 || daily > 0 || hours > 0) && len(held[newest]) == 0 {
+		if newest >= 0 && (last > 0 || daily > 0 || hours > 0) && held[newest] == 0 {
 			t.Errorf("the newest sound point goes: %v", points)
 		}
 		for i := range points {
-			if len(held[i]) > 0 && len(longer[i]) == 0 {
+			if held[i] != 0 && longer[i] == 0 {
 				t.Errorf("point %d goes only by the longer rules: %v", i, points[i])
 			}
 		}

@@ -126,7 +126,7 @@ func (m *stage) cleanup(c Cleanup) {
 func (m *stage) backup(b Backup, now time.Time) {
 	f := m.seen.Folder
 	m.made++
-	number := 1
+	number, doubt := 1, ClockDoubt(&m.want, f, now)
 	var since time.Duration
 	if last, head, ok := openChain(f); len(f.Chains) > 0 {
 		number = last.Manifest.ChainNumber + 1
@@ -141,7 +141,7 @@ func (m *stage) backup(b Backup, now time.Time) {
 			HashKey: fmt.Sprintf("%064x", m.made), Owner: store.Owner{Configuration: m.want.Configuration, Address: m.want.Address}}})
 	}
 	c := &f.Chains[len(f.Chains)-1]
-	p := store.Point{Sequence: c.Manifest.Next(), Kind: b.Kind, Parent: b.Head, Attempt: fmt.Sprintf("%08x", m.made), Start: now, End: now.Add(time.Minute)}
+	p := store.Point{Sequence: c.Manifest.Next(), Kind: b.Kind, Parent: b.Head, Attempt: fmt.Sprintf("%08x", m.made), Start: now, End: now.Add(time.Minute), ClockDoubt: doubt}
 	checkpoint := virt.Checkpoint{Created: now}
 	for _, d := range b.Disks {
 		bytes := m.o.Full

@@ -175,6 +175,8 @@ func (w *world) redefine(i Instance, planned Action) {
 		w.failed = true
 	case verdict == Stale:
 		w.t.Fatalf("%s: redefined for nothing: %s", i.Want.Address, why)
+	case verdict == Satisfied: // its bitmap says that there is nothing to do
+		w.failed = true
 	}
 }
 
@@ -191,7 +193,7 @@ func (w *world) backup(i Instance, b Backup) {
 		c = f.Chains[len(f.Chains)-1]
 		w.mustExtend(*d, c, b)
 	}
-	p := store.Point{Sequence: b.Head + 1, Kind: b.Kind, Parent: b.Head, Start: w.now, Attempt: fmt.Sprintf("%08x", w.serial)}
+	p := store.Point{Sequence: b.Head + 1, Kind: b.Kind, Parent: b.Head, Start: w.now, Attempt: fmt.Sprintf("%08x", w.serial), ClockDoubt: ClockDoubt(&i.Want, f, w.now)}
 	checkpoint := virt.Checkpoint{Name: store.CheckpointName(storeID, c.Name, p.Attempt, p.Sequence)}
 	for _, k := range b.Disks {
 		p.Disks = append(p.Disks, store.PointDisk{Target: k.Target, Base: k.Base, Size: k.Size, Source: k.Source, FileSize: 1})

@@ -145,6 +145,7 @@ type Point struct {
 	Protected  *Protection `json:"protected,omitempty"`         // nothing deletes or merges the point away
 	Created    time.Time   `json:"checkpoint_created,omitzero"` // creationTime of an adopted Checkpoint, whose name does not prove whose it is
 	Leaf       bool        `json:"leaf,omitempty"`              // nothing is built on the point: it is a difference of virtnbdbackup
+	ClockDoubt bool        `json:"clock_doubt,omitempty"`       // it came so long after the point before it that the clock may have jumped
 	Distrusted string      `json:"distrusted,omitempty"`        // why no increment is built on this point, though its checkpoint is there
 	Digest     string      `json:"config_digest,omitempty"`
 	Version    string      `json:"vbk_version"`
