@@ -179,9 +179,10 @@ type Retention struct {
 
 // Disks selects among a domain's disks by target.
 type Disks struct {
-	Include []string `json:"include,omitempty"` // empty: all
-	Exclude []string `json:"exclude,omitempty"`
-	Raw     string   `json:"raw"` // "resync", "full", "skip" or "fail"
+	Include   []string `json:"include,omitempty"` // empty: all
+	Exclude   []string `json:"exclude,omitempty"`
+	Raw       string   `json:"raw"`       // "resync", "full", "skip" or "fail"
+	Encrypted string   `json:"encrypted"` // "fail", or "plaintext": the store holds what they hold
 }
 
 // Compression of the stream.

@@ -42,6 +42,7 @@ var policySettings = []struct{ path, standard, other string }{
 	{"disks.include", "null", `["vda"]`},
 	{"disks.exclude", "null", `["vda"]`},
 	{"disks.raw", `"resync"`, `"skip"`},
+	{"disks.encrypted", `"fail"`, `"plaintext"`},
 	{"compression.codec", `"zstd"`, `"none"`},
 	{"compression.level", "1", "2"},
 	{"extra.nvram", "true", "false"},

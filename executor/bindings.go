@@ -50,6 +50,8 @@ type Host interface {
 	ForgetCheckpoint(ctx context.Context, uuid, name string) error
 	StartPaused(ctx context.Context, uuid string) (id int, err error)
 	EndPaused(ctx context.Context, uuid string, id int) error
+	DefineSecret(ctx context.Context, uuid, description string, value []byte) error
+	ForgetSecret(ctx context.Context, uuid string) error
 }
 
 // Store is a place for restore points.

@@ -74,6 +74,9 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 			return fmt.Errorf("delete checkpoint %s: %w", name, err)
 		}
 	}
+	if err := x.forgetSecret(ctx, c.Secret); err != nil {
+		return err
+	}
 	if c.Started != nil && d.State.Active() {
 		if err := x.host.EndPaused(ctx, x.want.UUID, *c.Started); err != nil {
 			return err

@@ -101,6 +101,9 @@ func (a *attempt) begin(ctx context.Context, d virt.Domain) error {
 		}
 		job.Disks = append(job.Disks, b)
 	}
+	if err := a.sealScratch(ctx, d, &job); err != nil {
+		return err
+	}
 	thaw, err := a.freeze(ctx, d)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -108,7 +111,7 @@ func (a *attempt) begin(ctx context.Context, d virt.Domain) error {
 	if err == nil {
 		err = a.beginJob(ctx, job)
 	}
-	if err := errors.Join(err, thaw()); err != nil {
+	if err := errors.Join(err, thaw(), a.forgetSecret(ctx, a.record.Secret)); err != nil {
 		return err
 	}
 	return a.describe(ctx)

@@ -11,9 +11,12 @@ import (
 	"vbk/virt"
 )
 
-// Images is what QEMU's programs do to the image files of a domain that is shut
-// off. QEMUImages is one.
+// Images is what QEMU's programs do to image files, of a domain that is shut
+// off but for the first. QEMUImages is one.
 type Images interface {
+	// CreateScratch makes a qcow2 image of so many bytes, encrypted with a key unless
+	// that is "".
+	CreateScratch(ctx context.Context, path string, size int64, key string) error
 	// Still tells one state of an image from another. It fails while a QEMU has the
 	// image open for writing.
 	Still(ctx context.Context, path string) (state string, err error)

@@ -291,7 +291,14 @@ var behaviours = []struct {
 		s.want.Policy.Chain.OnBroken = "fail"
 	}, []string{"resync"}, "the data file of vda may have been written while no QEMU had it"},
 	{"encrypted disk", func(s *situation) { s.domain.Disks[0].Encrypted = true },
-		nil, "disk vda (/images/vda.qcow2) is encrypted (LUKS)"},
+		nil, "disk vda (/images/vda.qcow2) is encrypted (LUKS), and the store would hold it in the clear"},
+	{"encrypted disk, `disks { encrypted = \"plaintext\" }`", func(s *situation) {
+		s.domain.Disks[0].Encrypted, s.want.Policy.Disks.Encrypted = true, "plaintext"
+	}, []string{"inc"}, "the newest point is 25h old"},
+	{"the same, shut off", func(s *situation) {
+		s.domain.Disks[0].Encrypted, s.want.Policy.Disks.Encrypted = true, "plaintext"
+		s.domain.State = virt.ShutOff
+	}, nil, "domain is shut off, and disk vda (/images/vda.qcow2) is encrypted: only libvirt has its key"},
 	{"domain shut off, the bitmaps in its images sound", func(s *situation) { s.domain.State = virt.ShutOff },
 		[]string{"inc"}, "the newest point is 25h old...; domain is shut off: its image files are read"},
 	{"domain shut off, nothing changed", func(s *situation) { still(s) },

@@ -24,7 +24,7 @@ func leftovers(w Want, s Seen) *Cleanup {
 		c.Files = s.Folder.Leftovers
 		if s.Folder.Attempt != nil && w.Release == "" { // what it names is on a host that nobody looks at
 			c.Record, c.RunFolder, c.Thaw = true, s.Folder.Attempt.RunFolder, s.Folder.Attempt.Frozen
-			c.Started = s.Folder.Attempt.Started
+			c.Started, c.Secret = s.Folder.Attempt.Started, s.Folder.Attempt.Secret
 		}
 	}
 	if c.Job == "" && len(c.Checkpoints) == 0 && len(c.Files) == 0 && !c.Record {

@@ -16,7 +16,7 @@ const rawFormat = "raw"
 func (d DiskBackup) Whole() bool { return d.Base || d.Resync }
 
 func newDiskBackup(d virt.Disk) DiskBackup {
-	return DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format, Identity: d.Identity, DataState: d.DataState, Image: d.Image}
+	return DiskBackup{Target: d.Target, Size: d.Size, Source: d.Source, Format: d.Format, Encrypted: d.Encrypted, Identity: d.Identity, DataState: d.DataState, Image: d.Image}
 }
 
 // extension is a chain that a point may join.
@@ -172,8 +172,8 @@ func selectDisks(rules config.Disks, all []virt.Disk, blind bool) (disks []virt.
 			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need qcow2 version 3", d.Target, d.Source, d.Format),
 				fmt.Sprintf("convert it to qcow2, or leave it out: disks { exclude = [%q] }", d.Target)}
 		}
-		if why, hint := unreadable(d); why != "" {
-			return nil, nil, &diskError{why, hint}
+		if d.Encrypted && rules.Encrypted != "plaintext" {
+			return nil, nil, inTheClear(d)
 		}
 		if d.Size <= 0 && !blind {
 			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "virsh domblkinfo tells why"}

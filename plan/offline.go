@@ -27,6 +27,10 @@ func offlineProblem(w Want, disks []virt.Disk) *diskError {
 		return nil
 	}
 	for _, d := range disks {
+		if d.Encrypted {
+			return &diskError{fmt.Sprintf("domain is shut off, and disk %s (%s) is encrypted: only libvirt has its key", d.Target, d.Source),
+				"set offline = \"start_paused\": it is started paused while it is read; or offline = \"skip\""}
+		}
 		if d.Type != "file" && d.Type != "block" {
 			return &diskError{fmt.Sprintf("domain is shut off, and disk %s (%s) is of type %s: only files and block devices are read then", d.Target, d.Source, d.Type),
 				"set offline = \"start_paused\": it is started paused while it is read; or offline = \"skip\""}
@@ -55,10 +59,11 @@ func unchanged(w Want, s Seen, disks []virt.Disk, now time.Time) bool {
 }
 
 // inactive says whether checkpoints of a domain that is shut off can be deleted:
-// their bitmaps are removed from the image files, which have to be here.
+// their bitmaps are removed from the image files, which have to be here, and not
+// encrypted.
 func inactive(w Want, d virt.Domain) bool {
 	elsewhere := func(d virt.Disk) bool {
-		return !removable(d) && d.Source != "" && d.Type != "file" && d.Type != "block"
+		return !removable(d) && d.Source != "" && (d.Encrypted || d.Type != "file" && d.Type != "block")
 	}
 	return d.State == virt.ShutOff && w.Policy.Offline != "skip" && !slices.ContainsFunc(d.Disks, elsewhere)
 }
@@ -68,13 +73,9 @@ func startsPaused(w Want, d virt.Domain) bool {
 	return w.Policy.Offline == "start_paused" && d.State == virt.ShutOff
 }
 
-// unreadable says why a disk is not backed up though its format has bitmaps.
-func unreadable(d virt.Disk) (why, hint string) {
-	leave := fmt.Sprintf("leave it out: disks { exclude = [%q] }", d.Target)
-	switch {
-	case d.Encrypted: // its scratch file and its points would hold it in the clear
-		return fmt.Sprintf("disk %s (%s) is encrypted (LUKS): store and scratch files would hold it in the clear", d.Target, d.Source),
-			"back it up from inside the guest, and " + leave
-	}
-	return "", ""
+// inTheClear says why an encrypted disk is not backed up: no store encrypts what
+// it holds.
+func inTheClear(d virt.Disk) *diskError {
+	return &diskError{fmt.Sprintf("disk %s (%s) is encrypted (LUKS), and the store would hold it in the clear", d.Target, d.Source),
+		fmt.Sprintf("disks { encrypted = \"plaintext\" } if the store is a place for that; or leave it out: disks { exclude = [%q] }", d.Target)}
 }

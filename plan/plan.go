@@ -105,6 +105,7 @@ type Cleanup struct {
 	RunFolder   string   `json:"run_folder,omitempty"`  // named by the attempt record
 	Files       []string `json:"files,omitempty"`       // below the domain's folder
 	Record      bool     `json:"record,omitempty"`      // an attempt record without a living owner
+	Secret      string   `json:"secret_uuid,omitempty"` // that libvirt is to forget
 	Started     *int     `json:"started,omitempty"`     // the domain that was started paused is to be ended, unless somebody lets it run
 }
 
@@ -132,6 +133,7 @@ type DiskBackup struct {
 	Target    string `json:"target"`
 	Base      bool   `json:"base"`                // read whole: nothing older shows through
 	Resync    bool   `json:"resync,omitempty"`    // read whole, and what differs from the chain is stored
+	Encrypted bool   `json:"encrypted,omitempty"` // QEMU decrypts it: its scratch file is encrypted, what the store holds is not
 	Untracked bool   `json:"untracked,omitempty"` // has no bitmap: takes no part in the checkpoint
 	Reason    string `json:"reason,omitempty"`    // why it is read whole inside an increment
 	Size      int64  `json:"size"`

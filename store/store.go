@@ -236,7 +236,8 @@ type Attempt struct {
 	RunFolder  string    `json:"run_folder,omitempty"` // scratch files and socket
 	Domain     string    `json:"domain_uuid,omitempty"`
 	Frozen     bool      `json:"frozen,omitempty"`
-	Started    *int      `json:"started,omitempty"` // the domain was shut off and is started paused: libvirt's number of it, 0 until that is known
+	Secret     string    `json:"secret_uuid,omitempty"` // of libvirt, for scratch files
+	Started    *int      `json:"started,omitempty"`     // the domain was shut off and is started paused: libvirt's number of it, 0 until that is known
 }
 
 // Finding is what a check found wrong in a domain's folder.

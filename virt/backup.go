@@ -37,7 +37,11 @@ func (b Backup) XML() (backupXML, checkpointXML string, err error) {
 		checkpoint.Disks.Disks = append(checkpoint.Disks.Disks, libvirtxml.DomainCheckpointDisk{Name: target, Checkpoint: how})
 	}
 	for _, d := range b.Disks {
-		backup.Pull.Disks.Disks = append(backup.Pull.Disks.Disks, d.xml())
+		x := d.xml()
+		if b.Reuse {
+			x.Driver = &libvirtxml.DomainBackupDiskDriver{Type: "qcow2"}
+		}
+		backup.Pull.Disks.Disks = append(backup.Pull.Disks.Disks, x)
 		tracked(d.Target, !d.Untracked)
 	}
 	for _, target := range b.Others {
@@ -63,6 +67,9 @@ func (d BackupDisk) xml() libvirtxml.DomainBackupPullDisk {
 		BackupMode: "full",
 		ExportName: d.Target,
 		Scratch:    &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: d.Scratch}},
+	}
+	if d.Secret != "" {
+		x.Scratch.Encryption = &libvirtxml.DomainDiskEncryption{Format: "luks", Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: d.Secret}}}
 	}
 	if d.Incremental != "" {
 		x.BackupMode, x.Incremental, x.ExportBitmap = "incremental", d.Incremental, d.Bitmap

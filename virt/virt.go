@@ -120,6 +120,7 @@ type Backup struct {
 	Socket     string // unix socket libvirt creates, in a folder that QEMU may enter
 	Checkpoint string // created at the same instant, for every disk in Disks that tracks; "" for none
 	Disks      []BackupDisk
+	Reuse      bool     // the scratch files exist already, in qcow2
 	Others     []string // targets that take no part, in job or checkpoint
 }
 
@@ -129,6 +130,7 @@ type BackupDisk struct {
 	Target      string
 	Incremental string // checkpoint since which changes are wanted; "" for a full
 	Bitmap      string // exported as qemu:dirty-bitmap:<Bitmap> where Incremental is set
+	Secret      string // UUID of the libvirt secret that Scratch is encrypted with; "": it is not
 	Scratch     string // path of a file that does not exist yet
 	Untracked   bool   // in the job but not in the checkpoint: a raw image has no bitmap
 }

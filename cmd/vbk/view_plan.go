@@ -177,6 +177,9 @@ func cleanupSteps(c plan.Cleanup) []string {
 	if c.Started != nil {
 		parts = append(parts, "ends the domain, which it had started paused, unless somebody lets it run")
 	}
+	if c.Secret != "" {
+		parts = append(parts, "forgets the key of scratch files")
+	}
 	if c.RunFolder != "" {
 		parts = append(parts, "removes run folder "+c.RunFolder)
 	}

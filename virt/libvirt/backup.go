@@ -28,7 +28,11 @@ func (h *Host) BeginBackup(ctx context.Context, uuid string, b virt.Backup) erro
 		if err := idle(d, ""); err != nil {
 			return struct{}{}, err
 		}
-		err := d.BackupBegin(job, checkpoint, 0)
+		flags := libvirt.DomainBackupBeginFlags(0)
+		if b.Reuse {
+			flags = libvirt.DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL
+		}
+		err := d.BackupBegin(job, checkpoint, flags)
 		if isCode(err, libvirt.ERR_OPERATION_INVALID) {
 			if why := idle(d, b.Socket); why != nil {
 				err = why

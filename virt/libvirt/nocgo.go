@@ -75,3 +75,9 @@ func (h *Host) StartPaused(context.Context, string) (int, error) { return 0, err
 
 // EndPaused fails.
 func (h *Host) EndPaused(context.Context, string, int) error { return errNoCgo }
+
+// DefineSecret fails.
+func (h *Host) DefineSecret(context.Context, string, string, []byte) error { return errNoCgo }
+
+// ForgetSecret fails.
+func (h *Host) ForgetSecret(context.Context, string) error { return errNoCgo }

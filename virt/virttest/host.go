@@ -29,6 +29,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	domains []*domain
+	secrets map[string][]byte // by UUID
 }
 
 type domain struct {

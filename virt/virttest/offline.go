@@ -26,6 +26,11 @@ var errLocked = errors.New("failed to get \"write\" lock: another process uses t
 // The methods below are what the programs of QEMU do to image files, which are
 // told by their path, the Source of a disk.
 
+// CreateScratch makes no file: the twin needs none.
+func (h *Host) CreateScratch(ctx context.Context, _ string, _ int64, _ string) error {
+	return ctx.Err()
+}
+
 // AddBitmap adds an empty bitmap to an image that no QEMU has open.
 func (h *Host) AddBitmap(ctx context.Context, path, name string) error {
 	return h.image(ctx, "AddBitmap", path, func(d *domain, target string) error {

@@ -3,10 +3,12 @@
 package embedtest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -37,7 +39,11 @@ var daemonRoot = sync.OnceValues(func() (string, error) {
 	if err := os.WriteFile("/etc/libvirt/qemu.conf", []byte(qemuConf), 0o644); err != nil {
 		return "", err
 	}
-	return makeRoot()
+	root.Lock()
+	defer root.Unlock()
+	var err error
+	root.daemon, err = makeRoot()
+	return root.daemon, err
 })
 
 // NewDaemon starts a libvirtd. Tests that have one run one after the other.
@@ -51,7 +57,6 @@ func NewDaemon(t testing.TB) *Daemon {
 	if err != nil {
 		t.Fatalf("make folders for libvirtd: %v", err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
 	d := &Daemon{}
 	d.Start(t)
 	t.Cleanup(d.Kill)
@@ -97,4 +102,33 @@ func (d *Daemon) Kill() {
 	for _, socket := range []string{"libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"} {
 		_ = os.Remove(filepath.Join("/run/libvirt", socket))
 	}
+}
+
+// Secret gives the daemon the passphrase of encrypted images, and returns its UUID.
+func (d *Daemon) Secret(t testing.TB) string {
+	t.Helper()
+	uuid := newUUID()
+	file := filepath.Join(t.TempDir(), "secret.xml")
+	doc := fmt.Sprintf("<secret ephemeral='yes' private='yes'><uuid>%s</uuid></secret>", uuid)
+	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := virsh{d.URI()}
+	if err := v.run("secret-define", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.run("secret-set-value", uuid, base64.StdEncoding.EncodeToString([]byte(passphrase))); err != nil {
+		t.Fatal(err)
+	}
+	return uuid
+}
+
+// Secrets are the UUIDs of the secrets that the daemon has.
+func (d *Daemon) Secrets(t testing.TB) []string {
+	t.Helper()
+	all, err := virsh{d.URI()}.output("secret-list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).FindAllString(all, -1)
 }

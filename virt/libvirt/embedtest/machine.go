@@ -29,8 +29,9 @@ type DiskSpec struct {
 	Target string
 	Size   int64
 	Format string
-	Ext4   bool // holds an empty file system
-	Data   bool // keeps its data in an external file, image.data
+	Ext4   bool   // holds an empty file system
+	Data   bool   // keeps its data in an external file, image.data
+	Secret string // encrypted (LUKS), with the secret of a daemon that has this UUID
 }
 
 var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -46,7 +47,7 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
 {{- range .Disks}}
     <disk type='file' device='disk'>
       <driver name='qemu' type='{{.Format}}' discard='unmap'/>
-      <source file='{{$.Dir}}/{{.Target}}.{{.Format}}'/>
+      <source file='{{$.Dir}}/{{.Target}}.{{.Format}}'>{{with .Secret}}<encryption format='luks'><secret type='passphrase' uuid='{{.}}'/></encryption>{{end}}</source>
       <target dev='{{.Target}}' bus='virtio'/>
     </disk>
 {{- end}}
@@ -125,6 +126,10 @@ func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
 		if err := os.Chmod(image+".data", 0o666); err != nil { // libvirt 9.0 gives QEMU's user the image alone
 			t.Fatal(err)
 		}
+		return
+	}
+	if d.Secret != "" {
+		r.makeEncrypted(t, image, d)
 		return
 	}
 	if !d.Ext4 {
@@ -251,12 +256,7 @@ func (r *Root) socket(uuid string) string { return filepath.Join(r.work, uuid[:8
 
 // Image is the path of a disk's image file.
 func (r *Root) Image(uuid, target string) string {
-	for _, d := range r.machines[uuid].Disks {
-		if d.Target == target {
-			return filepath.Join(r.work, uuid[:8], target+"."+d.Format)
-		}
-	}
-	panic("embedtest: " + r.machines[uuid].Name + " has no disk " + target)
+	return filepath.Join(r.work, uuid[:8], target+"."+r.disk(uuid, target).Format)
 }
 
 // Copy returns the path of a raw copy of a disk as the guest would read it now,
@@ -271,9 +271,47 @@ func (r *Root) Copy(t testing.TB, uuid, target string) string {
 	}
 	image := r.Image(uuid, target)
 	out := filepath.Join(t.TempDir(), target+".raw")
-	node := "driver=" + strings.TrimPrefix(filepath.Ext(image), ".") + ",file.driver=file,file.filename=" + image + ",force-share=on"
-	run(t, "nbdcopy", "--", "[", "qemu-nbd", "--read-only", "--image-opts", node, "]", out)
+	format, node := strings.TrimPrefix(filepath.Ext(image), "."), "file.driver=file,file.filename="+image+",force-share=on"
+	args := []string{"--", "[", "qemu-nbd", "--read-only", "--object", "secret,id=s,data=" + passphrase, "--image-opts"}
+	switch {
+	case r.disk(uuid, target).Secret == "":
+		node = "driver=" + format + "," + node
+	case format == "raw":
+		node = "driver=luks,key-secret=s," + node
+	default:
+		node = "driver=qcow2,encrypt.format=luks,encrypt.key-secret=s," + node
+	}
+	run(t, "nbdcopy", append(args, node, "]", out)...)
 	return out
+}
+
+// passphrase is that of every encrypted image.
+const passphrase = "correct-horse"
+
+func (r *Root) makeEncrypted(t testing.TB, image string, d DiskSpec) {
+	t.Helper()
+	key := []string{"create", "-q", "--object", "secret,id=s,data=" + passphrase}
+	how := []string{"-f", "luks", "-o", "key-secret=s,iter-time=10"}
+	if d.Format == "qcow2" {
+		how = []string{"-f", "qcow2", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"}
+	}
+	for range 100 { // QEMU 7.2 fails where a clock is coarse
+		if out, err := exec.Command("qemu-img", append(append(key, how...), image, strconv.FormatInt(d.Size, 10))...).CombinedOutput(); err == nil {
+			return
+		} else if !strings.Contains(string(out), "accurate CPU usage") {
+			t.Fatalf("qemu-img: %v: %s", err, out)
+		}
+	}
+	t.Fatal("qemu-img cannot measure time")
+}
+
+func (r *Root) disk(uuid, target string) DiskSpec {
+	for _, d := range r.machines[uuid].Disks {
+		if d.Target == target {
+			return d
+		}
+	}
+	panic("embedtest: " + r.machines[uuid].Name + " has no disk " + target)
 }
 
 func run(t testing.TB, name string, args ...string) {

@@ -34,7 +34,8 @@ type driver interface {
 // opens only one.
 var root struct {
 	sync.Mutex
-	dir string
+	dir    string
+	daemon string // of the tests with a libvirtd
 }
 
 func sharedRoot() (string, error) {
@@ -51,8 +52,10 @@ func sharedRoot() (string, error) {
 func removeRoot() {
 	root.Lock()
 	defer root.Unlock()
-	if root.dir != "" {
-		os.RemoveAll(root.dir)
+	for _, dir := range []string{root.dir, root.daemon} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 }
 
