@@ -46,6 +46,11 @@ var exampleNow = time.Date(2026, 11, 22, 0, 35, 0, 0, time.UTC)
 
 func examples() map[string]example {
 	return map[string]example{
+		"hooks": {
+			vars:     []string{"webhook=https://chat.example.net/hook", "ping=https://hc.example.net/ping/1"},
+			machines: []exampleMachine{{name: "erp", nights: 3, chain: 7}, {name: "web01"}},
+			want:     exampleResult{Fulls: 1, Increments: 1},
+		},
 		"single":  {machines: []exampleMachine{{name: "web01", nights: 3, chain: 7}}, want: exampleResult{Increments: 1}},
 		"gfs":     {machines: []exampleMachine{{name: "erp", nights: 21, chain: 7}, {name: "new"}}, want: exampleResult{Fulls: 2}},
 		"forever": {machines: []exampleMachine{{name: "web01", nights: 15, chain: 100}}, want: exampleResult{Increments: 1, Merged: 6}},
