@@ -33,6 +33,7 @@ func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
 //	clock +25h             time passes
 //	terminal 80            stdout is a terminal of so many columns; 0: none
 //	start vbk ARGS...      runs until the first byte of a disk is asked for
+//	page FILE, next        run the commands of a page of the documentation
 //	interrupt              sends what start began a SIGINT, in effect
 //	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
@@ -56,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
 			"flip": flip, "truncate": truncate, "replace": replaceText,
 			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill,
+			"page": openPage, "next": nextCommand,
 		},
 	})
 }
@@ -76,6 +78,7 @@ type theatre struct {
 	hosts    map[string]*twin // by URI
 	defined  int              // machines
 	buggy    bool             // reading a disk panics
+	page     *reading         // whose commands are run
 	now      time.Time
 	random   *dice
 	stdin    string
