@@ -35,7 +35,6 @@ type gap struct {
 func gaps() []gap {
 	return []gap{
 		{"verify.every", "verify { every }", func(p Policy) bool { return p.Verify.Every != 0 }, false},
-		{"extra.tpm", "extra { tpm }", nil, false},
 	}
 }
 

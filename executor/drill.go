@@ -165,6 +165,9 @@ func (d Drill) definition(p RestorePoint, folder drillFolder, result *Drilled) (
 		w.Disks[t] = virt.Image{Path: t, Format: "raw", Socket: folder.file("nbd")}
 	}
 	for _, what := range extraNames {
+		if what == tpmFile { // libvirt makes a TPM for a domain that is not defined
+			continue
+		}
 		data, err := p.Extra(what)
 		if err == nil && data != nil {
 			w.Files[what] = folder.file(what)

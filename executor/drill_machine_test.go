@@ -111,7 +111,7 @@ func (m *machine) defined(p executor.ChainPoint) {
 	if _, err := executor.Restore(ctx, p, r, func(string, int64, int64) {}); err != nil {
 		m.Fatal(err)
 	}
-	if err := d.Register(ctx, m.host, true); err != nil {
+	if err := d.Register(ctx, m.host, m.root.URI(), true); err != nil {
 		m.Fatal(err)
 	}
 	m.Cleanup(func() { _ = m.host.Destroy(context.WithoutCancel(ctx), otherUUID) })

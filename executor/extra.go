@@ -26,6 +26,11 @@ func (a *attempt) extras(definition string) error {
 	if !isHere(a.want.Host.URI) {
 		return nil
 	}
+	if a.want.Policy.Extra.TPM {
+		if err := a.saveTPM(definition); err != nil {
+			return err
+		}
+	}
 	files, err := virt.HostFiles(definition)
 	if err != nil {
 		a.point.Notes = append(a.point.Notes, "nvram and kernel are not stored: "+err.Error())

@@ -33,6 +33,7 @@ type Definition struct {
 	Changes    []string // to what the point holds, each a sentence
 	Path       string   // where Write puts it
 	replaces   bool     // the machine itself may be defined, shut off
+	tpm        []byte   // the state of its TPM; nil: none is stored
 }
 
 // Define makes the definition that a machine gets from a point, with the disks
@@ -61,17 +62,22 @@ func (m Machine) Define(p RestorePoint, r Restoration) (d Definition, err error)
 	for _, t := range targets {
 		w.Disks[t] = virt.Image{Path: r.path(t), Format: r.Format}
 	}
+	var tpm []byte
 	for _, what := range extraNames {
-		if data, err := p.Extra(what); err != nil {
+		data, err := p.Extra(what)
+		if err != nil {
 			return d, err
 		} else if data != nil {
 			w.Files[what] = filepath.Join(r.Dir, what)
+		}
+		if what == tpmFile {
+			tpm = data
 		}
 	}
 	if m.UUID != "" && m.Name == "" {
 		w.Name = old.Name + "-restored"
 	}
-	d = Definition{Name: w.Name, UUID: w.UUID, Path: filepath.Join(r.Dir, "restored.xml"), replaces: m.UUID == ""}
+	d = Definition{Name: w.Name, UUID: w.UUID, Path: filepath.Join(r.Dir, "restored.xml"), replaces: m.UUID == "", tpm: tpm}
 	if d.replaces {
 		d.Name, d.UUID = old.Name, old.UUID
 	}
@@ -119,9 +125,10 @@ func (d Definition) Write() error {
 	return errors.Join(writeSmall(d.Path, []byte(d.XML)), syncDir(filepath.Dir(d.Path)))
 }
 
-// Register defines the machine, after another Check, and starts it if asked. A
-// definition that it replaces is kept beside the disks, as replaced.xml.
-func (d Definition) Register(ctx context.Context, host Machines, start bool) error {
+// Register defines the machine on the host of a URI, after another Check, gives it
+// its TPM's state, and starts it if asked. A definition that it replaces is kept
+// beside the disks, as replaced.xml.
+func (d Definition) Register(ctx context.Context, host Machines, uri string, start bool) error {
 	replaced, err := d.Check(ctx, host)
 	if err != nil {
 		return err
@@ -135,7 +142,10 @@ func (d Definition) Register(ctx context.Context, host Machines, start bool) err
 			return fmt.Errorf("keep the definition that is replaced: %w", err)
 		}
 	}
-	if err := host.DefineXML(ctx, d.XML); err != nil || !start {
+	if err := host.DefineXML(ctx, d.XML); err != nil {
+		return err
+	}
+	if err := d.restoreTPM(uri); err != nil || !start {
 		return err
 	}
 	err = host.StartDomain(ctx, d.UUID)

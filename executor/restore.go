@@ -95,7 +95,7 @@ type besideFile struct {
 }
 
 // extraNames are what RestorePoint.Extra has, which are the files' names, too.
-var extraNames = []string{"nvram", "kernel", "initrd"}
+var extraNames = []string{"nvram", "kernel", "initrd", tpmFile}
 
 // besides are the files that the point has besides its disks, and why others of
 // them cannot be read.

@@ -166,7 +166,7 @@ func (b rebuild) finish(c *cli.Context, env *environment) error {
 		fmt.Fprintf(env.stdout, "\nThis is the static build of vbk, which has no libvirt: virsh define %s\n", b.Path)
 		return nil
 	}
-	if err := b.Register(c.Context, b.host, b.start); err != nil {
+	if err := b.Register(c.Context, b.host, b.uri, b.start); err != nil {
 		return failWith(exitFailed, hint(err, "%s", cmp.Or(hintOf(err), "the definition is in "+b.Path)))
 	}
 	done := "Defined"

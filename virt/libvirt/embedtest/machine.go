@@ -20,6 +20,7 @@ import (
 type Machine struct {
 	Name  string
 	Disks []DiskSpec
+	TPM   bool   // an emulated one, of version 2.0
 	Linux *Linux // boots it, with the guest agent; it takes vda for its file system
 }
 
@@ -57,6 +58,9 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
 {{- end}}
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
+{{- if .TPM}}
+    <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
+{{- end}}
   </devices>
   <qemu:commandline>
     <qemu:arg value='-qmp'/>
