@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
 //	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
 //
-// With $NOT_ROOT set, vbk takes itself for another user's.
+// With $CANARY set, no output of vbk may hold that. With $NOT_ROOT set, vbk takes itself for another user's.
 //
 // In *.vbk.hcl files $WORK is replaced. Paths of flip, truncate and so on may
 // be patterns that match one file.
@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"jq": runJQ, "schema": matchSchema,
 			"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
 			"flip": flip, "truncate": truncate, "replace": replaceText,
+			"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
 			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill,
 			"page": openPage, "next": nextCommand,
 		},
@@ -149,10 +150,11 @@ func runExit(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: exit CODE vbk [ARGS...]")
 	}
 	env := of(ts).environment(ts)
-	var heard bytes.Buffer
-	env.stdout, env.stderr = ts.Stdout(), io.MultiWriter(ts.Stderr(), &heard)
+	var printed, heard bytes.Buffer
+	env.stdout, env.stderr = io.MultiWriter(ts.Stdout(), &printed), io.MultiWriter(ts.Stderr(), &heard)
 	defer func() { said.hear(heard.String()) }()
 	wantCode(ts, env.main(context.Background(), args[1:]), args[0])
+	wantNoCanary(ts, printed.String()+heard.String())
 }
 
 func wantCode(ts *testscript.TestScript, got int, want string) {
@@ -240,9 +242,11 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	code := <-p.code
 	th.stage, th.running, th.surveys = nil, nil, 0
+	printed := p.stdout.String() + p.stderr.String()
 	_, err := p.stdout.WriteTo(ts.Stdout())
 	ts.Check(err)
 	_, err = p.stderr.WriteTo(ts.Stderr())
 	ts.Check(err)
 	wantCode(ts, code, args[0])
+	wantNoCanary(ts, printed)
 }
