@@ -3,11 +3,15 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"vbk/plan"
 	"vbk/store"
+	"vbk/store/local"
 	"vbk/store/storetest"
 )
 
@@ -103,4 +107,70 @@ func (w *world) roomIsBack() {
 			}
 		}
 	}
+}
+
+// TestFullStore lets a real file system run full at any byte of a point: nothing of
+// the attempt stays, the space comes back, and with room again all is well.
+func TestFullStore(t *testing.T) {
+	loop := storetest.NewLoop(t, "ext4", 8<<20)
+	s := scenarios["increment"]
+	w := newWorld(t, t.TempDir(), 3)
+	w.fs = onLoop(t, loop)
+	if _, err := local.InitOn(w.fs, "store", w.now, w.random()); err != nil {
+		t.Fatal(err)
+	}
+	s.fill(w)
+	ballast := filepath.Join(loop.Dir, "ballast")
+	failed, done := 0, 0
+	for room := int64(0); done < 2; room += 12 << 10 {
+		free := leave(t, ballast, w.store(), room)
+		r := w.apply(plan.Options{})
+		if r.Failed == 0 {
+			done++
+			w.nextDay()
+			continue
+		}
+		failed++
+		if !errors.Is(w.failure(), syscall.ENOSPC) {
+			t.Fatalf("with %d bytes of room: %v", room, w.failure())
+		}
+		w.noJob()
+		w.clean()
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := w.store().Free(); err != nil || left < free-64<<10 {
+			t.Errorf("with %d bytes of room: %d bytes were free without ballast, %d are now: %v", room, free, left, err)
+		}
+		w.exact()
+	}
+	if failed < 8 {
+		t.Errorf("it was full %d times", failed)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	w.succeed(plan.Options{})
+	if !w.hasCheckpoint(foreign) {
+		t.Error("the foreign checkpoint is gone")
+	}
+}
+
+// leave fills a file system until there is so much room. It returns what was free.
+func leave(t *testing.T, ballast string, s *local.Store, room int64) int64 {
+	t.Helper()
+	_ = os.Remove(ballast)
+	free, err := s.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = syscall.Fallocate(int(f.Fd()), 0, 0, max(free-room, 1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return free
 }

@@ -67,8 +67,8 @@ func setUmask(ts *testscript.TestScript, _ bool, args []string) {
 // wantPrivate is private PATH...: nobody but the owner may read or enter these, nor
 // anything in them.
 func wantPrivate(ts *testscript.TestScript, _ bool, args []string) {
-	for _, dir := range args {
-		everyFile(ts, dir, func(path string, d fs.DirEntry) error {
+	for _, pattern := range args {
+		everyFile(ts, oneFile(ts, pattern), func(path string, d fs.DirEntry) error {
 			info, err := d.Info()
 			if err == nil && info.Mode().Perm()&0o077 != 0 && d.Type()&fs.ModeSymlink == 0 {
 				err = fmt.Errorf("%s has mode %s", path, info.Mode())

@@ -24,8 +24,12 @@ func NewLoop(t testing.TB, kind string, size int64) *Loop {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), kind)
 	err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, size))
+	options := []string{"-q", image}
+	if kind == "ext4" { // full is full, for root as well
+		options = []string{"-q", "-m", "0", image}
+	}
 	if err == nil {
-		err = command("mkfs."+kind, "-q", image)
+		err = command("mkfs."+kind, options...)
 	}
 	var l *Loop
 	if err == nil {
