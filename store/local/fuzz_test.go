@@ -167,7 +167,7 @@ func FuzzTree(f *testing.F) {
 			case 0:
 				_ = os.MkdirAll(at, 0o700)
 			case 1:
-				_ = os.WriteFile(at, read(t, disk, inChain(store.ManifestName(1+int(script[2])%3))), 0o600)
+				_ = os.WriteFile(at, read(t, disk, inChain(store.ManifestName(1+int(script[2])%2))), 0o600)
 			case 2:
 				_ = os.Symlink(victim, at)
 			case 3:
