@@ -31,7 +31,7 @@ func (b *batch) take(offset, length int64) {
 // full says that another whole chunk might not fit, or that the batch holds so
 // many small pieces that waiting for more gains nothing.
 func (b *batch) full() bool {
-	return b.used+chunkSize > b.size || len(b.pieces) >= 256
+	return b.used+chunkSize > b.size || len(b.pieces) >= batchPieces
 }
 
 func (b *batch) done(free chan<- *batch) {

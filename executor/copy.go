@@ -41,8 +41,9 @@ type Sink interface {
 // call into C, three of them so that reading and compressing overlap.
 const (
 	chunkSize   = 1 << 20
-	batchChunks = 16
+	batchChunks = 8
 	batches     = 3
+	batchPieces = 256     // of a batch, at most
 	window      = 1 << 30 // block status is asked for a GiB at a time; a multiple of chunkSize
 )
 
@@ -55,7 +56,7 @@ func Copy(ctx context.Context, dst Sink, src Source, progress func(bytes int64))
 	for range batches {
 		free <- &batch{size: int(min(batchChunks, src.Size()/chunkSize+2)) * chunkSize}
 	}
-	chunks := make(chan chunk)
+	chunks := make(chan chunk, batches*batchPieces) // a batch that has been read never keeps the next one waiting
 	group.Go(guarded(func() error {
 		defer close(chunks)
 		return feed(ctx, dst, src, free, chunks, progress)
@@ -63,6 +64,9 @@ func Copy(ctx context.Context, dst Sink, src Source, progress func(bytes int64))
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(guarded(func() error {
 			for c := range chunks {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				if err := dst.Data(c.piece.Offset, c.piece.Data); err != nil {
 					return err
 				}
@@ -146,11 +150,7 @@ func (f *feeder) flush() error {
 	}
 	b.pending.Store(int64(len(b.pieces)))
 	for _, p := range b.pieces {
-		select {
-		case f.chunks <- chunk{p, b}:
-		case <-f.ctx.Done():
-			return context.Cause(f.ctx)
-		}
+		f.chunks <- chunk{p, b}
 	}
 	return nil
 }

@@ -66,6 +66,11 @@ func (w diaryFile) Write(p []byte) (int, error) {
 	return w.NewFile.Write(p)
 }
 
+func (w diaryFile) WriteAt(p []byte, offset int64) (int, error) {
+	w.d.note("write")
+	return w.NewFile.WriteAt(p, offset)
+}
+
 func (w diaryFile) Close() error {
 	w.d.note("sync")
 	return w.NewFile.Close()

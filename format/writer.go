@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,12 @@ type Summary struct {
 }
 
 // Writer writes one file, front to back. Data and Zero may be called from any
-// number of goroutines: each hashes and compresses in its own, only the append
-// is one after another. Chunks lie in the order in which they came, the index
-// sorts them.
+// number of goroutines: each hashes, compresses and, where the file is an
+// io.WriterAt, writes in its own; only the place is given out one after another.
+// Chunks lie in the order in which they came, the index sorts them.
 type Writer struct {
 	w       io.Writer
+	at      io.WriterAt // w, if it is one
 	header  Header
 	key     Key
 	encoder encoder // nil for Codec None
@@ -37,8 +39,8 @@ type Writer struct {
 	err     error // the first failure, which condemns the file, or errClosed
 }
 
-// NewWriter writes the header to w and returns a Writer for the rest. It sets
-// the header's FormatVersion, and Covers if it is zero.
+// NewWriter writes the header to w, which is empty, and returns a Writer for the
+// rest. It sets the header's FormatVersion, and Covers if it is zero.
 func NewWriter(w io.Writer, h Header, o Options) (*Writer, error) {
 	h.FormatVersion = Version
 	if h.Covers == [2]int{} {
@@ -52,6 +54,7 @@ func NewWriter(w io.Writer, h Header, o Options) (*Writer, error) {
 		return nil, fmt.Errorf("write %s: %w", h.Disk, err)
 	}
 	out := &Writer{w: w, header: h}
+	out.at, _ = w.(io.WriterAt)
 	out.key, _ = ParseKey(h.HashKey) // checked above
 	if o.Codec == Zstd {
 		if out.encoder, err = newEncoder(max(o.Level, 1)); err != nil {
@@ -156,25 +159,62 @@ func (w *Writer) chunk(offset int64, p []byte) error {
 
 // record appends an entry with what it stores.
 func (w *Writer) record(e Entry, stored []byte, hashes []uint64) error {
+	place, err := w.reserve(e, stored, hashes)
+	if err != nil || w.at == nil || e.Zero {
+		return err
+	}
+	if err := w.put(stored, place); err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.err = cmp.Or(w.err, err)
+		return w.err
+	}
+	return nil
+}
+
+// reserve gives an entry its place in the index, and in the file. Where the file
+// can only be appended to, it is written here.
+func (w *Writer) reserve(e Entry, stored []byte, hashes []uint64) (place int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return w.err
+		return 0, w.err
 	}
 	e.Generation = uint32(w.header.Sequence)
+	place = w.offset
 	if !e.Zero {
-		e.FileOffset, e.firstHash = w.offset, w.hashes.length
-		if err := w.writePadded(stored); err != nil {
-			return err
+		e.FileOffset, e.firstHash = place, w.hashes.length
+		if w.at != nil {
+			w.offset += padded(int64(len(stored)))
+		} else if err := w.writePadded(stored); err != nil {
+			return 0, err
 		}
 		w.hashes.append(hashes)
 		w.foot.data, w.foot.stored = w.foot.data+e.Length, w.foot.stored+int64(e.Stored)
 	} else if n := len(w.entries); n > 0 && w.entries[n-1].Zero && w.entries[n-1].End() == e.Offset {
 		w.entries[n-1].Length += e.Length
-		return nil
+		return 0, nil
 	}
 	w.entries = append(w.entries, e)
-	return nil
+	return place, nil
+}
+
+// put writes b, and NUL up to the next multiple of Align, at a place of the file.
+func (w *Writer) put(b []byte, place int64) error {
+	for {
+		n, err := w.at.WriteAt(b, place)
+		if err == nil && n < len(b) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", w.header.Disk, err)
+		}
+		place += int64(n)
+		if padded(place) == place {
+			return nil
+		}
+		b = make([]byte, padded(place)-place)
+	}
 }
 
 // write appends b to the file.
@@ -182,7 +222,11 @@ func (w *Writer) write(b []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	n, err := w.w.Write(b)
+	write := w.w.Write
+	if w.at != nil {
+		write = func(b []byte) (int, error) { return w.at.WriteAt(b, w.offset) }
+	}
+	n, err := write(b)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}

@@ -22,7 +22,7 @@ type Write struct {
 // Sizes of requests in bytes.
 const (
 	pieceSize = 1 << 20  // of ReadAt and WriteAt: enough requests to keep several in flight
-	primeSize = 4 << 20  // see Prime
+	primeSize = 16 << 20 // see Prime
 	dataLimit = 32 << 20 // of a read or write, whatever the server allows: the protocol's default
 	zeroLimit = 1 << 30  // of a write of zeroes
 )
@@ -76,7 +76,7 @@ func (c *Conn) WriteBatch(ctx context.Context, writes []Write) error {
 	return c.run(ctx, verbWrite)
 }
 
-// Prime reads the first 4 MiB once and drops them. QEMU's allocator then keeps
+// Prime reads the first 16 MiB once and drops them. QEMU's allocator then keeps
 // buffers of that size instead of giving each one back to the kernel, which
 // makes requests of 1 MiB several times as fast. It pays from about 100 MiB on.
 func (c *Conn) Prime(ctx context.Context) error {

@@ -356,6 +356,9 @@ static int configure(struct nbd_handle *h, const char *export, const char *bitma
 	    nbd_set_tls(h, LIBNBD_TLS_DISABLE) == -1 ||
 	    nbd_set_strict_mode(h, LIBNBD_STRICT_MASK) == -1 ||
 	    nbd_set_request_block_size(h, true) == -1 ||
+#if LIBNBD_HAVE_NBD_SET_PREAD_INITIALIZE
+	    nbd_set_pread_initialize(h, false) == -1 || /* every byte is counted, see on_chunk */
+#endif
 	    nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1)
 		return -1;
 	return bitmap == NULL ? 0 : nbd_add_meta_context(h, bitmap);

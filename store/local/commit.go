@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 
 	"vbk/store"
 )
@@ -23,9 +24,11 @@ func isTemporary(name string) bool {
 
 // File is a new file of a chain. It becomes part of a point by Commit.
 type File struct {
-	h    Handle
-	f    *Folder
-	key  string
+	h   Handle
+	f   *Folder
+	key string
+
+	mu   sync.Mutex
 	size int64
 	err  error
 
@@ -77,19 +80,27 @@ func (w *File) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// WriteAt writes anywhere, one goroutine at a time; what is jumped over is a hole.
-// A file is written by Write or by WriteAt, not by both. After a failure the file
-// is lost.
+// WriteAt writes anywhere, from any number of goroutines; what is jumped over is a
+// hole. A file is written by Write or by WriteAt, not by both. After a failure the
+// file is lost.
 func (w *File) WriteAt(p []byte, offset int64) (int, error) {
-	if w.err != nil {
-		return 0, w.err
+	if err := w.failure(); err != nil {
+		return 0, err
 	}
 	n, err := w.h.WriteAt(p, offset)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.size = max(w.size, offset+int64(n))
 	if err != nil {
 		w.err = fmt.Errorf("write %s: %w", w.key, err)
 	}
 	return n, w.err
+}
+
+func (w *File) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // Share appends a range of another file of the chain without moving its bytes,

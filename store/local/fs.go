@@ -54,7 +54,7 @@ type FS interface {
 type Handle interface {
 	io.ReaderAt
 	io.Writer   // at the end
-	io.WriterAt // of a file made by Create; what is jumped over is a hole
+	io.WriterAt // of a file made by Create, from any number of goroutines; what is jumped over is a hole
 	Size() (int64, error)
 	Sync() error
 	Truncate() error // to nothing

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -86,6 +87,9 @@ func (o *osFS) open(op, name string, flags int) (h *osHandle, err error) {
 			return err
 		}
 		h = &osHandle{File: os.NewFile(uintptr(fd), name), fsys: o}
+		if flags&unix.O_EXCL != 0 {
+			h.direct = openDirect(dir, base, fd)
+		}
 		return nil
 	})
 	return h, err
@@ -312,24 +316,36 @@ func (o *osFS) Writable() error {
 type osHandle struct {
 	*os.File
 	fsys   *osFS
+	direct *os.File // past the page cache; nil where that cannot be
+
+	mu     sync.Mutex
 	length int64 // behind the last byte written through this handle
 	pushed int64 // of these, sent to the disk
 	landed int64 // of these, waited for
 }
 
 func (h *osHandle) Write(p []byte) (int, error) {
+	if h.direct != nil {
+		return h.WriteAt(p, h.length)
+	}
 	n, err := h.File.Write(p)
-	return n, h.wrote(h.length+int64(n), err)
+	return n, h.wrote(h.length, int64(n), err)
 }
 
 func (h *osHandle) WriteAt(p []byte, offset int64) (int, error) {
-	n, err := h.File.WriteAt(p, offset)
-	return n, h.wrote(max(h.length, offset+int64(n)), err)
+	file := h.File
+	if h.direct != nil && fitsDirect(p, offset) {
+		file = h.direct
+	}
+	n, err := file.WriteAt(p, offset)
+	return n, h.wrote(offset, int64(n), err)
 }
 
 // wrote notes how far the file reaches, and pushes what has gathered.
-func (h *osHandle) wrote(length int64, err error) error {
-	h.length = length
+func (h *osHandle) wrote(offset, n int64, err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.length = max(h.length, offset+n)
 	if err == nil && h.length-h.pushed >= writeBehind {
 		err = h.push()
 	}
@@ -363,6 +379,13 @@ func (h *osHandle) Size() (int64, error) {
 }
 
 func (h *osHandle) Truncate() error { return h.File.Truncate(0) }
+
+func (h *osHandle) Close() error {
+	if h.direct == nil {
+		return h.File.Close()
+	}
+	return errors.Join(h.direct.Close(), h.File.Close())
+}
 
 func (h *osHandle) CloneFrom(src Handle, offset, length int64) error {
 	from, ok := src.(*osHandle)
