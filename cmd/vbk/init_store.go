@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -89,14 +90,14 @@ func mendStore(dir string, err error) string {
 	switch {
 	case errors.Is(err, errLocksDoNotHold), errors.Is(err, syscall.ENOLCK), errors.Is(err, errors.ErrUnsupported) && !errors.As(err, &link):
 		return "systemctl start rpc-statd for NFS, mounted without nolock; findmnt -T " + dir + " shows what is mounted there"
-	case errors.As(err, &link):
+	case errors.As(err, &link), errors.Is(err, syscall.EPERM) && strings.Contains(err.Error(), "link "):
 		return "the file system of a store needs hard links (ext4, XFS, Btrfs, ZFS, NFS have them): findmnt -T " + dir
 	case errors.Is(err, syscall.EROFS):
 		return "mount -o remount,rw $(findmnt -no TARGET -T " + dir + ")"
 	case errors.Is(err, fs.ErrNotExist):
 		return "mkdir -p " + filepath.Dir(dir)
 	case errors.Is(err, fs.ErrPermission):
-		return "run vbk as root, or: chown $USER " + dir
+		return "run vbk as root, or as root: install -d -o $USER " + dir
 	case errors.Is(err, syscall.ENOTDIR):
 		return "path of the store names a file: let it name a directory"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

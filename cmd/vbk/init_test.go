@@ -39,23 +39,23 @@ func TestNewEnough(t *testing.T) {
 func TestMends(t *testing.T) {
 	link := &os.LinkError{Op: "link", Old: "a", New: "b", Err: syscall.EPERM}
 	for want, err := range map[string]error{
-		"findmnt -T /s":   fmt.Errorf("init store: %w", link),
-		"rpc-statd":       fmt.Errorf("try a lock: %w", syscall.ENOLCK),
-		"without nolock":  fmt.Errorf("try a lock: %w", errLocksDoNotHold),
-		"remount,rw":      &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.EROFS},
-		"mkdir -p /":      &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.ENOENT},
-		"chown $USER /s":  &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.EACCES},
-		"names a file":    &fs.PathError{Op: "open", Path: "/s", Err: syscall.ENOTDIR},
-		"df -h /s":        &fs.PathError{Op: "write", Path: "/s", Err: syscall.ENOSPC},
-		"what it knew":    hint(errors.New("other"), "what it knew"),
-		"hard links (ext": fmt.Errorf("%w", &os.LinkError{Op: "link", Err: syscall.EOPNOTSUPP}),
+		"findmnt -T /s":          fmt.Errorf("init store: %w", link),
+		"rpc-statd":              fmt.Errorf("try a lock: %w", syscall.ENOLCK),
+		"without nolock":         fmt.Errorf("try a lock: %w", errLocksDoNotHold),
+		"remount,rw":             &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.EROFS},
+		"mkdir -p /":             &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.ENOENT},
+		"install -d -o $USER /s": &fs.PathError{Op: "mkdir", Path: "/s", Err: syscall.EACCES},
+		"names a file":           &fs.PathError{Op: "open", Path: "/s", Err: syscall.ENOTDIR},
+		"df -h /s":               &fs.PathError{Op: "write", Path: "/s", Err: syscall.ENOSPC},
+		"what it knew":           hint(errors.New("other"), "what it knew"),
+		"hard links (ext":        fmt.Errorf("%w", &os.LinkError{Op: "link", Err: syscall.EOPNOTSUPP}),
 	} {
 		if got := mendStore("/s", err); !strings.Contains(got, want) {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 	for want, text := range map[string]string{
-		"usermod -aG libvirt":      "connect to qemu:///system: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied (run as root)",
+		"usermod -aG libvirt":      "connect to qemu:///system: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
 		"systemctl start libvirtd": "connect to qemu:///system: Failed to connect socket to '/var/run/libvirt/virtqemud-sock': No such file or directory",
 		"apt install":              "connect to qemu:///system: no connection driver available for qemu:///system",
 	} {

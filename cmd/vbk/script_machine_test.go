@@ -106,6 +106,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //	machine NAME state                              prints checkpoints and job
 //	machine host down | old | up
 //
+// QEMU runs as the user $QEMU_USER of what is defined while it is set.
 // The host is qemu:///system, unless $HOST names another URI.
 func machineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -208,6 +209,11 @@ func (m machine) define(args []string) {
 	m.th.defined++
 	m.uuids[m.name] = fmt.Sprintf("%08d-0000-4000-8000-000000000000", m.th.defined)
 	def := virt.Domain{Name: m.name, UUID: m.uuids[m.name], ProcessUID: -1, ProcessGID: -1}
+	if user := m.ts.Getenv("QEMU_USER"); user != "" {
+		uid, err := strconv.Atoi(user)
+		m.ts.Check(err)
+		def.ProcessUID, def.ProcessGID = uid, uid
+	}
 	content := map[string][]byte{}
 	for _, a := range args {
 		target, size, _ := strings.Cut(a, "=")

@@ -30,7 +30,7 @@ type hypervisor interface {
 func (env *environment) openLibvirt(ctx context.Context, uri string, readOnly bool) (hypervisor, error) {
 	host, err := libvirt.Connect(ctx, uri, readOnly)
 	if err != nil {
-		return nil, err
+		return nil, mendConnection(err)
 	}
 	host.Trace = env.logs().call(uri)
 	return host, nil

@@ -103,6 +103,7 @@ func writeMark(fsys FS, now time.Time, random io.Reader) error {
 		return err
 	}
 	if err := fsys.Link(temporary, markName); err != nil && !errors.Is(err, fs.ErrExist) { // another Init was first
+		_ = fsys.Remove(temporary) // the next one would not mind it
 		return err
 	}
 	return errors.Join(syncFolder(fsys, "."), fsys.Remove(temporary))

@@ -44,8 +44,7 @@ var eventLoop = sync.OnceValue(func() error {
 	return nil
 })
 
-// Connect opens a connection, a read-only one if that is enough. The error says
-// what to try.
+// Connect opens a connection, a read-only one if that is enough.
 func Connect(ctx context.Context, uri string, readOnly bool) (*Host, error) {
 	if err := eventLoop(); err != nil {
 		return nil, fmt.Errorf("connect to %s: start libvirt's event loop: %w", uri, plain(err))
@@ -63,27 +62,9 @@ func Connect(ctx context.Context, uri string, readOnly bool) (*Host, error) {
 	}}
 	_, err := call(ctx, func() (*libvirt.Connect, error) { return l.live(ctx) })
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w%s", uri, plain(err), hint(err, readOnly))
+		return nil, fmt.Errorf("connect to %s: %w", uri, plain(err))
 	}
 	return &Host{lines: l, patience: 20 * time.Second}, nil
-}
-
-// hint says what to try when a connection fails.
-func hint(err error, readOnly bool) string {
-	var e libvirt.Error
-	switch {
-	case !errors.As(err, &e):
-		return ""
-	case e.Code == libvirt.ERR_AUTH_FAILED, e.Code == libvirt.ERR_AUTH_CANCELLED, e.Code == libvirt.ERR_AUTH_UNAVAILABLE,
-		e.Code == libvirt.ERR_ACCESS_DENIED, strings.Contains(e.Message, "Permission denied"):
-		if readOnly {
-			return " (run as root, or as a user who may use libvirt)"
-		}
-		return " (run as root, or as a member of the group libvirt)"
-	case e.Code == libvirt.ERR_SYSTEM_ERROR, e.Code == libvirt.ERR_NO_CONNECT:
-		return " (is libvirtd or virtqemud running on that host, and the URI right? try: systemctl start libvirtd)"
-	}
-	return ""
 }
 
 // Close gives the connection up. Jobs and domains go on.
