@@ -66,3 +66,50 @@ func anchors(t *testing.T, page string) map[string]bool {
 	}
 	return all
 }
+
+// TestTroubleIsReal: what docs/troubleshooting.md says that vbk, libvirt and QEMU say
+// stands in the program or in a test that provoked it.
+func TestTroubleIsReal(t *testing.T) {
+	var known strings.Builder
+	for _, dir := range []string{"cmd/vbk", "cmd/vbk/testdata/script", "executor", "plan", "virt", "virt/libvirt", "virt/virttest", "store", "store/local"} {
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if f.IsDir() {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			known.Write(text)
+		}
+	}
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	varies := regexp.MustCompile(`\.\.\.|/x|[0-9][0-9.]*|hv1|vda|"`) // from case to case
+	seen := 0
+	for line := range strings.Lines(string(page)) {
+		cell, _, isRow := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !strings.HasPrefix(line, "| `") || !isRow || strings.Contains(cell, "VBK_") {
+			continue
+		}
+		for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+			for _, part := range varies.Split(quoted[1], -1) {
+				if part = strings.Trim(part, " :,"); len(part) < 8 {
+					continue
+				}
+				if seen++; !strings.Contains(known.String(), part) {
+					t.Errorf("nothing says %q of %s", part, quoted[1])
+				}
+			}
+		}
+	}
+	if seen < 15 {
+		t.Errorf("found only %d texts", seen)
+	}
+}

@@ -57,6 +57,7 @@ func TestMends(t *testing.T) {
 	for want, text := range map[string]string{
 		"usermod -aG libvirt":      "connect to qemu:///system: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
 		"systemctl start libvirtd": "connect to qemu:///system: Failed to connect socket to '/var/run/libvirt/virtqemud-sock': No such file or directory",
+		"run vbk as root":          "connect to qemu:///system: authentication unavailable: no polkit agent available to authenticate action 'org.libvirt.unix.manage'",
 		"apt install":              "connect to qemu:///system: no connection driver available for qemu:///system",
 	} {
 		if got := hintOf(mendConnection(errors.New(text))); !strings.Contains(got, want) {

@@ -71,7 +71,7 @@ func TestRealInit(t *testing.T) {
 	t.Run("no hard links", func(t *testing.T) {
 		fat := exfat(t)
 		configure("qemu:///system?socket=none", filepath.Join(fat, "store"))
-		wantText(t, vbk(0, "init"), "operation not permitted\n", "vbk: hint: the file system of a store needs hard links (ext4, XFS, Btrfs, ZFS, NFS have them): findmnt -T "+fat)
+		wantText(t, vbk(0, "init"), "link vbk.json: ", "operation not permitted\n", "vbk: hint: the file system of a store needs hard links (ext4, XFS, Btrfs, ZFS, NFS have them): findmnt -T "+fat)
 		if left, err := os.ReadDir(filepath.Join(fat, "store")); err != nil || len(left) > 0 {
 			t.Errorf("it leaves %v (%v)", left, err)
 		}
