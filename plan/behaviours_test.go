@@ -240,6 +240,10 @@ var behaviours = []struct {
 	{"raw disk, `raw = \"full\"`", rawDisk("full"), []string{"inc"}, "vdb has no bitmap (raw)"},
 	{"raw disk, `raw = \"skip\"`", rawDisk("skip"), []string{"inc"}, "the newest point is 25h old"},
 	{"raw disk, `raw = \"fail\"`", rawDisk("fail"), nil, "disk vdb (/images/vdb.qcow2) has format raw: dirty bitmaps need qcow2 version 3"},
+	{"qcow2 disk of version 2, which has no bitmaps", oldDisk("resync"), []string{"resync"}, "vdb has no bitmap (qcow2 version 2)"},
+	{"qcow2 disk of version 2, `raw = \"full\"`", oldDisk("full"), []string{"inc"}, "vdb has no bitmap (qcow2 version 2)"},
+	{"qcow2 disk of version 2, `raw = \"skip\"`", oldDisk("skip"), []string{"inc"}, "the newest point is 25h old"},
+	{"qcow2 disk of version 2, `raw = \"fail\"`", oldDisk("fail"), nil, "disk vdb (/images/vdb.qcow2) has format qcow2 version 2: dirty bitmaps need version 3"},
 	{"raw disk, `on_broken = \"fail\"`", func(s *situation) {
 		rawDisk("resync")(s)
 		s.want.Policy.Chain.OnBroken = "fail"
@@ -459,6 +463,14 @@ func adopted(late time.Duration) func(*situation) {
 		head.Checkpoint, head.Created = "virtnbdbackup.1", head.Start
 		s.domain.Checkpoints = []virt.Checkpoint{checkpointOf(*s.open())}
 		s.domain.Checkpoints[0].Created = head.Created.Add(late)
+	}
+}
+
+// oldDisk gives it one in qcow2 of version 2 instead.
+func oldDisk(policy string) func(*situation) {
+	return func(s *situation) {
+		rawDisk(policy)(s)
+		s.domain.Disks[1].Format, s.domain.Disks[1].Image.Compat = "qcow2", "0.10"
 	}
 }
 

@@ -26,7 +26,7 @@ func newChain(w Want, disks []virt.Disk, closes, why string) choice {
 	b := &Backup{Kind: store.Full, Head: -1, Closes: closes, Stream: streamOf(w)}
 	for _, d := range disks {
 		disk := newDiskBackup(d)
-		disk.Base, disk.Untracked = true, standsAlone(w) || d.Format == rawFormat
+		disk.Base, disk.Untracked = true, standsAlone(w) || noBitmap(d) != ""
 		disk.Estimate = wholeSize(d)
 		b.Disks = append(b.Disks, disk)
 		b.Estimate += disk.Estimate

@@ -9,8 +9,16 @@ import (
 	"vbk/virt"
 )
 
-// rawFormat is libvirt's name of images that have no bitmap.
-const rawFormat = "raw"
+// noBitmap names the kind of an image that has no place for bitmaps; "" if it has.
+func noBitmap(d virt.Disk) string {
+	switch {
+	case d.Format == "raw":
+		return "raw"
+	case d.Format == "qcow2" && d.Image.Compat == "0.10":
+		return "qcow2 version 2"
+	}
+	return ""
+}
 
 // Whole says whether all data of the disk is read.
 func (d DiskBackup) Whole() bool { return d.Base || d.Resync }
@@ -71,7 +79,7 @@ type joining struct {
 // without one.
 func (e extension) join(d virt.Disk) joining {
 	j := joining{DiskBackup: newDiskBackup(d), fits: true}
-	raw := d.Format == rawFormat
+	raw := noBitmap(d) != ""
 	v3 := e.open.Manifest.Stream == store.V3
 	onBroken := e.want.Policy.Chain.OnBroken
 	j.Reason = e.whyWhole(d)
@@ -118,8 +126,8 @@ func (e extension) whyWhole(d virt.Disk) string {
 	switch {
 	case !had:
 		return fmt.Sprintf("disk %s is new", d.Target)
-	case d.Format == rawFormat:
-		return fmt.Sprintf("%s has no bitmap (raw)", d.Target)
+	case noBitmap(d) != "":
+		return fmt.Sprintf("%s has no bitmap (%s)", d.Target, noBitmap(d))
 	case e.missing != "":
 		return e.missing
 	case old.Size != d.Size && !(e.starts && d.Size == 0):
@@ -163,14 +171,13 @@ type diskError struct{ text, hint string }
 // that take no part. blind says that their sizes may not be told yet.
 func selectDisks(rules config.Disks, all []virt.Disk, blind bool) (disks []virt.Disk, others []string, problem *diskError) {
 	for _, d := range all {
-		isRaw := d.Format == rawFormat && d.Device != "lun"
+		isRaw := noBitmap(d) != "" && d.Device != "lun"
 		if !rules.Selects(d.Target) || removable(d) || d.ReadOnly || d.Shared || d.Source == "" || isRaw && rules.Raw == "skip" {
 			others = append(others, d.Target)
 			continue
 		}
-		if takesRaw := rules.Raw == "resync" || rules.Raw == "full"; d.Device == "lun" || d.Format != "qcow2" && !(isRaw && takesRaw) {
-			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need qcow2 version 3", d.Target, d.Source, d.Format),
-				fmt.Sprintf("convert it to qcow2, or leave it out: disks { exclude = [%q] }", d.Target)}
+		if problem := untracked(rules, d); problem != nil {
+			return nil, nil, problem
 		}
 		if d.Encrypted && rules.Encrypted != "plaintext" {
 			return nil, nil, inTheClear(d)
@@ -184,6 +191,21 @@ func selectDisks(rules config.Disks, all []virt.Disk, blind bool) (disks []virt.
 		return nil, nil, &diskError{"the domain has no disk to back up", "see virsh domblklist, and disks { include, exclude } of its block"}
 	}
 	return disks, others, nil
+}
+
+// untracked says why a disk without a bitmap is not backed up.
+func untracked(rules config.Disks, d virt.Disk) *diskError {
+	kind := noBitmap(d)
+	takesRaw := rules.Raw == "resync" || rules.Raw == "full"
+	switch {
+	case d.Device != "lun" && d.Format == "qcow2" && kind == "", d.Device != "lun" && kind != "" && takesRaw:
+		return nil
+	case d.Device != "lun" && d.Format == "qcow2":
+		return &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need version 3", d.Target, d.Source, kind),
+			"with the domain shut off: qemu-img amend -f qcow2 -o compat=1.1 IMAGE; or disks { raw = \"resync\" } reads it whole each time"}
+	}
+	return &diskError{fmt.Sprintf("disk %s (%s) has format %s: dirty bitmaps need qcow2 version 3", d.Target, d.Source, d.Format),
+		fmt.Sprintf("convert it to qcow2, or leave it out: disks { exclude = [%q] }", d.Target)}
 }
 
 // diskWarnings names the disks that the configuration selects and that are left
