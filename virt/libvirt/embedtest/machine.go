@@ -2,6 +2,7 @@ package embedtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,10 +19,11 @@ import (
 
 // Machine describes a virtual machine. Without a Linux nothing runs in it.
 type Machine struct {
-	Name  string
-	Disks []DiskSpec
-	TPM   bool   // an emulated one, of version 2.0
-	Linux *Linux // boots it, with the guest agent; it takes vda for its file system
+	Name    string
+	Disks   []DiskSpec
+	TPM     bool   // an emulated one, of version 2.0
+	Devices string // more of them, as XML
+	Linux   *Linux // boots it, with the guest agent; it takes vda for its file system
 }
 
 // DiskSpec describes a disk on the virtio bus. Size is in bytes; Format is
@@ -33,6 +35,7 @@ type DiskSpec struct {
 	Ext4   bool   // holds an empty file system
 	Data   bool   // keeps its data in an external file, image.data
 	Secret string // encrypted (LUKS), with the secret of a daemon that has this UUID
+	Compat string // of qcow2, "1.1" unless set
 }
 
 var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -58,6 +61,7 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
 {{- end}}
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
+{{.Devices}}
 {{- if .TPM}}
     <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
 {{- end}}
@@ -88,15 +92,27 @@ func (r *Root) Define(t testing.TB, m Machine) string {
 	if m.Linux != nil { // QEMU's user cannot enter the cache
 		m.Linux = m.Linux.copyTo(t, dir)
 	}
-	emulator, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i, d := range m.Disks {
 		if d.Format == "" {
 			m.Disks[i].Format = "qcow2"
 		}
 		r.makeImage(t, dir, m.Disks[i])
+	}
+	r.defineAs(t, m, uuid, dir)
+	t.Cleanup(func() { r.remove(t, uuid) })
+	r.Start(t, uuid)
+	if m.Linux != nil {
+		r.Resume(t, uuid)
+		r.WaitConsole(t, uuid, "guest: ready")
+	}
+	return uuid
+}
+
+func (r *Root) defineAs(t testing.TB, m Machine, uuid, dir string) {
+	t.Helper()
+	emulator, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Fatal(err)
 	}
 	var doc bytes.Buffer
 	if err := machineXML.Execute(&doc, struct {
@@ -109,20 +125,30 @@ func (r *Root) Define(t testing.TB, m Machine) string {
 		t.Fatalf("define %s: %v", m.Name, err)
 	}
 	r.machines[uuid], r.documents[uuid] = m, doc.String()
-	t.Cleanup(func() { r.remove(t, uuid) })
-	r.Start(t, uuid)
-	if m.Linux != nil {
-		r.Resume(t, uuid)
-		r.WaitConsole(t, uuid, "guest: ready")
+}
+
+// SetDisks gives a machine that is shut off other disks. Images of new ones are
+// made, those of others stay.
+func (r *Root) SetDisks(t testing.TB, uuid string, disks ...DiskSpec) {
+	t.Helper()
+	m, dir := r.machines[uuid], filepath.Join(r.work, uuid[:8])
+	m.Disks = disks
+	for i := range m.Disks {
+		m.Disks[i].Format = cmp.Or(m.Disks[i].Format, "qcow2")
 	}
-	return uuid
+	r.defineAs(t, m, uuid, dir)
+	for _, d := range m.Disks {
+		if _, err := os.Stat(r.Image(uuid, d.Target)); err != nil {
+			r.makeImage(t, dir, d)
+		}
+	}
 }
 
 func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
 	t.Helper()
 	args := []string{"create", "-q", "-f", d.Format}
 	if d.Format == "qcow2" {
-		args = append(args, "-o", "compat=1.1")
+		args = append(args, "-o", "compat="+cmp.Or(d.Compat, "1.1"))
 	}
 	image := filepath.Join(dir, d.Target+"."+d.Format)
 	if d.Data {
