@@ -59,6 +59,12 @@ type Store interface {
 	Lock(ctx context.Context, folder string, a store.Attempt) (Folder, error)
 	OpenChain(folder, chain string) (Chain, error)
 	Free() (int64, error) // bytes that may still be written
+
+	// VerifyPoint reads every byte of the files that a point has for itself, and
+	// returns what is wrong with them; read is told what it reads.
+	VerifyPoint(ctx context.Context, folder, chain string, sequence int, read func(bytes int64)) (store.Verified, error)
+	// RecordVerified notes beside the manifest what was found.
+	RecordVerified(ctx context.Context, folder, chain, version string, some []store.Verified) error
 }
 
 // Folder is the locked folder of a domain.

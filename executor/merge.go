@@ -34,6 +34,9 @@ func (x *instance) merge(ctx context.Context, p *plan.Merge) error {
 	if err != nil {
 		return err
 	}
+	if err := x.keepUnread(ctx, p); err != nil {
+		return err
+	}
 	if err := x.folder.Commit(ctx, m); errors.Is(err, store.ErrUncertain) {
 		return &hintError{err, "the next vbk apply finds out, and loses nothing either way"}
 	} else if err != nil {

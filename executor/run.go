@@ -266,6 +266,10 @@ func (x *instance) act(ctx context.Context, a plan.Action) error {
 		} else if err != nil {
 			return fmt.Errorf("merge into point %s.%d: %w", a.Merge.Chain, a.Merge.Into, err)
 		}
+	case plan.KindVerify:
+		if err := x.verify(ctx, a.Verify); err != nil {
+			return err
+		}
 	}
 	x.emit(done)
 	return nil

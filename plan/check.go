@@ -31,6 +31,8 @@ func Check(planned Action, now Instance) (Action, Verdict, string) {
 		return checkPrune(planned, now)
 	case KindMerge:
 		return checkMerge(planned, now)
+	case KindVerify:
+		return checkVerify(planned, now)
 	case KindCleanup:
 		for _, a := range now.Actions {
 			if a.Kind == KindCleanup {

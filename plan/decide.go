@@ -23,6 +23,7 @@ func Decide(w Want, s Seen, now time.Time) Instance {
 	if b := i.Backup(); b != nil {
 		b.Stores, b.Takes = forecast(s.Folder, b)
 	}
+	i.decideVerify(s, now)
 	return i
 }
 

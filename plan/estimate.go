@@ -64,7 +64,7 @@ func spaceOf(want *config.Config, have Inventory, instances []Instance) (all []S
 				continue
 			}
 			for _, a := range i.Actions {
-				used = used || a.Kind != KindCleanup
+				used = used || a.Kind != KindCleanup && a.Kind != KindVerify
 				sum.add(a)
 			}
 		}

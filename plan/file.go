@@ -92,7 +92,8 @@ func (f file) check() error {
 func (a Action) content() (k Kind) {
 	carried := 0
 	for kind, there := range map[Kind]bool{KindCleanup: a.Cleanup != nil, KindBackup: a.Backup != nil, KindPrune: a.Prune != nil,
-		KindMerge: a.Merge != nil && len(a.Merge.Gone) > 0 && len(a.Merge.Attempts) == len(a.Merge.Gone)+1} {
+		KindMerge:  a.Merge != nil && len(a.Merge.Gone) > 0 && len(a.Merge.Attempts) == len(a.Merge.Gone)+1,
+		KindVerify: a.Verify != nil && len(a.Verify.Points) > 0} {
 		if there {
 			carried++
 			k = kind

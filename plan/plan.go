@@ -83,6 +83,7 @@ type Action struct {
 	Backup  *Backup  `json:"backup,omitempty"`
 	Prune   *Prune   `json:"prune,omitempty"`
 	Merge   *Merge   `json:"merge,omitempty"`
+	Verify  *Verify  `json:"verify,omitempty"`
 }
 
 // Kind of an action.
@@ -94,6 +95,7 @@ const (
 	KindBackup  Kind = "backup"
 	KindPrune   Kind = "prune"
 	KindMerge   Kind = "merge"
+	KindVerify  Kind = "verify"
 )
 
 // Cleanup removes what an interrupted run of ours left, in this order: the
@@ -172,7 +174,8 @@ type Kept struct {
 	Chain    string    `json:"chain"`
 	Sequence int       `json:"sequence"`
 	Start    time.Time `json:"start"`
-	Rules    []string  `json:"rules"` // "keep_daily", "held by chain", ...
+	Rules    []string  `json:"rules"`         // "keep_daily", "held by chain", ...
+	Read     time.Time `json:"read,omitzero"` // when its own files were read last, where the policy asks for that
 }
 
 // Empty says whether there is nothing to do.

@@ -43,11 +43,29 @@ func (m Manifest) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	body = append(body, '\n')
-	if len(body)+sumLine > MaxManifest {
-		return nil, fmt.Errorf("encode manifest: %d bytes, at most %d are allowed", len(body)+sumLine, MaxManifest)
+	if n := len(body) + 1 + sumLine; n > MaxManifest {
+		return nil, fmt.Errorf("encode manifest: %d bytes, at most %d are allowed", n, MaxManifest)
 	}
-	return append(body, sumPrefix+Hash(body)+"\n"...), nil
+	return seal(body), nil
+}
+
+// seal adds a last line with a sum.
+func seal(body []byte) []byte {
+	body = append(body, '\n')
+	return append(body, sumPrefix+Hash(body)+"\n"...)
+}
+
+// unseal refuses what has not the sum that it should have.
+func unseal(data []byte) (body []byte, err error) {
+	cut := len(data) - sumLine
+	if cut < 1 || data[cut-1] != '\n' || !bytes.HasPrefix(data[cut:], []byte(sumPrefix)) || data[len(data)-1] != '\n' {
+		return nil, errors.New("the last line is not its sum")
+	}
+	want := string(data[cut+len(sumPrefix) : len(data)-1])
+	if got := Hash(data[:cut]); got != want {
+		return nil, fmt.Errorf("sum is %s, %s is recorded", got, want)
+	}
+	return data[:cut], nil
 }
 
 // DecodeManifest reads what Encode wrote. It refuses a wrong sum, an unknown
@@ -65,15 +83,11 @@ func decodeManifest(data []byte) (m Manifest, err error) {
 	if len(data) > MaxManifest {
 		return m, fmt.Errorf("%d bytes, at most %d are allowed", len(data), MaxManifest)
 	}
-	cut := len(data) - sumLine
-	if cut < 1 || data[cut-1] != '\n' || !bytes.HasPrefix(data[cut:], []byte(sumPrefix)) || data[len(data)-1] != '\n' {
-		return m, errors.New("the last line is not its sum")
+	body, err := unseal(data)
+	if err != nil {
+		return m, err
 	}
-	want := string(data[cut+len(sumPrefix) : len(data)-1])
-	if got := Hash(data[:cut]); got != want {
-		return m, fmt.Errorf("sum is %s, %s is recorded", got, want)
-	}
-	err = json.Unmarshal(data[:cut], &m)
+	err = json.Unmarshal(body, &m)
 	if m.FormatVersion != FormatVersion { // the rest may well be of other types then
 		return m, fmt.Errorf("format version %d, this vbk knows %d", m.FormatVersion, FormatVersion)
 	}

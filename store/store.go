@@ -33,6 +33,8 @@ type Chain struct {
 	Name     string    `json:"name"` // "20261122T013000Z-9f3c"
 	Manifest Manifest  `json:"manifest"`
 	Problems []Problem `json:"problems,omitempty"` // what makes points unsound
+
+	Verifications []Verified `json:"verified,omitempty"` // points whose files were read, by sequence
 }
 
 // Problem says what is wrong with a file of a chain.

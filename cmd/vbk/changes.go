@@ -15,6 +15,7 @@ const (
 	verbCreate = "create"
 	verbUpdate = "update"
 	verbDelete = "delete"
+	verbRead   = "read"
 	verbKeep   = "no-op"
 )
 
@@ -108,6 +109,8 @@ func changesOf(i plan.Instance, a plan.Action) []change {
 		return all
 	case plan.KindMerge:
 		return s.merged(*a.Merge, a.Reason)
+	case plan.KindVerify:
+		return s.read(*a.Verify, a.Reason)
 	}
 	return nil
 }
@@ -204,6 +207,25 @@ func (s subject) merged(m plan.Merge, reason string) []change {
 		after.TakesIn = names
 		c.Change.Before, c.Change.After = &before, &after
 		all = append(all, c)
+	}
+	return all
+}
+
+// read are the points of a verification; those into which others are merged are
+// listed for that.
+func (s subject) read(v plan.Verify, reason string) []change {
+	var all []change
+	for _, p := range v.Points {
+		merged := slices.ContainsFunc(s.Actions, func(a plan.Action) bool {
+			return a.Merge != nil && a.Merge.Chain == v.Chain && a.Merge.Into == p.Sequence
+		})
+		for _, k := range s.points(v.Chain, []int{p.Sequence}) {
+			c := s.entry("point", keptName(k), verbRead, reason)
+			if before := s.existing(k); !merged {
+				c.Change.Before, c.Change.After = &before, &before
+				all = append(all, c)
+			}
+		}
 	}
 	return all
 }

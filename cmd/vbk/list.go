@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"vbk/config"
 	"vbk/plan"
+	"vbk/store"
 )
 
 func (env *environment) listCommand() *cli.Command {
@@ -65,13 +67,22 @@ func (env *environment) listStores(c *cli.Context) error {
 
 func (env *environment) printPoints(cfg *config.Config, all []located) {
 	var points table
-	points.row("POINT", "TIME (UTC)", "KIND", "DISKS", "STORED", "HELD BY")
+	head := []any{"POINT", "TIME (UTC)", "KIND", "DISKS", "STORED", "HELD BY"}
+	verified := slices.ContainsFunc(all, located.verified)
+	if verified {
+		head = slices.Insert(head, 5, any("VERIFIED"))
+	}
+	points.row(head...)
 	for _, l := range all {
 		held := heldBy(cfg, l, env.now())
 		for _, c := range l.folder.Chains {
 			for _, p := range c.Manifest.Points {
-				points.row(fmt.Sprintf("%s@%s.%d", l.folder.Name, c.Name, p.Sequence), shortTime(p.Start), kindWord(p.Kind),
-					strings.Join(targets(p), ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence))
+				row := []any{fmt.Sprintf("%s@%s.%d", l.folder.Name, c.Name, p.Sequence), shortTime(p.Start), kindWord(p.Kind),
+					strings.Join(targets(p), ","), plan.Bytes(p.Stored()), held(c.Name, p.Sequence)}
+				if verified {
+					row = slices.Insert(row, 5, any(dayOrNever(c.ReadAt(p.Sequence))))
+				}
+				points.row(row...)
 			}
 		}
 	}
@@ -87,6 +98,18 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 			}
 		}
 	}
+}
+
+// verified says whether anything of the folder was ever verified.
+func (l located) verified() bool {
+	return slices.ContainsFunc(l.folder.Chains, func(c store.Chain) bool { return len(c.Verifications) > 0 })
+}
+
+func dayOrNever(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02")
 }
 
 // listPath shows what lies at a path.

@@ -119,10 +119,42 @@ func (l located) choose(all []shelved, what string, now time.Time) (some []shelv
 	return some, false, nil
 }
 
-func (l located) check(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
-	findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+// checkAndRecord is check, which notes in the store what reading every byte has found.
+func (l located) checkAndRecord(env *environment) func(context.Context, bool, func(string, bool)) error {
+	return func(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
+		begun := env.now().UTC()
+		findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+		reportFindings(l, findings, report)
+		if err != nil || !readData {
+			return err
+		}
+		for _, c := range l.folder.Chains {
+			var all []store.Verified
+			for _, p := range c.Manifest.Points {
+				v := store.Verified{Sequence: p.Sequence, Attempt: p.Attempt, Read: begun}
+				for _, f := range findings {
+					if f.Chain == c.Name && f.From != store.NoPoint && p.Own(f.File) {
+						v.Problems = append(v.Problems, f.Problem)
+					}
+				}
+				all = append(all, v)
+			}
+			if err := l.repo.RecordVerified(ctx, l.folder.Folder, c.Name, version, all); err != nil {
+				env.complain(fmt.Errorf("warning: %w", err))
+			}
+		}
+		return nil
+	}
+}
+
+func reportFindings(l located, findings []store.Finding, report func(finding string, costs bool)) {
 	for _, f := range findings {
 		report(l.folder.Folder+": "+describeFinding(f), f.Problem.From != store.NoPoint)
 	}
+}
+
+func (l located) check(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
+	findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+	reportFindings(l, findings, report)
 	return err
 }

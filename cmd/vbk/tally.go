@@ -56,6 +56,12 @@ func (t tally) count(m *machineStatus, f store.Domain) {
 		for _, p := range c.Manifest.Points {
 			m.Points++
 			m.Stored += p.Stored()
+			if at := c.ReadAt(p.Sequence); !at.IsZero() && (m.Verified == nil || at.After(*m.Verified)) {
+				m.Verified = &at
+			}
+			if since := c.LastRead(p).UTC(); m.UnreadSince == nil || since.Before(*m.UnreadSince) {
+				m.UnreadSince = &since
+			}
 			switch {
 			case !c.Sound(p.Sequence):
 				m.Damaged++

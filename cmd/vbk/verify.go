@@ -15,7 +15,7 @@ func (env *environment) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "check stores: structure, or with -read-data every byte", ArgsUsage: "[POINT|DOMAIN...]",
 		UsageText:   "vbk verify [-read-data] [POINT|DOMAIN...]\n       vbk verify [-read-data] -i PATH",
-		Description: "It checks the whole folder of each machine; without arguments, of all.\n\n" + pathHelp + " Modes of files are not looked at there.",
+		Description: "It checks the whole folder of each machine; without arguments, of all. With -read-data it\nrecords in the store what it found, unless by -i: list, status and the next plan know.\n\n" + pathHelp + " Modes of files are not looked at there.",
 		Flags:       []cli.Flag{pathFlag(), &cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
 		Action: func(c *cli.Context) error {
 			path, given, err := fromPath(c, "points and domains")
@@ -42,7 +42,9 @@ func (env *environment) verifyCommand() *cli.Command {
 			}
 			var all []shelf
 			for _, l := range folders {
-				all = append(all, l.shelf(l.folder.Folder, env.now()))
+				s := l.shelf(l.folder.Folder, env.now())
+				s.check = l.checkAndRecord(env)
+				all = append(all, s)
 			}
 			var strays []string
 			if c.NArg() == 0 {

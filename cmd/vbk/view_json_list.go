@@ -37,7 +37,8 @@ type listedPoint struct {
 	Disks      []listedDisk      `json:"disks"`
 	Size       int64             `json:"size_bytes"` // virtual, of all disks
 	Stored     int64             `json:"stored_bytes,omitempty"`
-	Merged     int               `json:"merged,omitempty"` // older points that it has taken in
+	Verified   *time.Time        `json:"verified,omitempty"` // when every byte of its own files was read
+	Merged     int               `json:"merged,omitempty"`   // older points that it has taken in
 	Reason     string            `json:"reason,omitempty"`
 	HeldBy     string            `json:"held_by,omitempty"`
 	Protected  *store.Protection `json:"protected,omitempty"`
@@ -84,7 +85,7 @@ func pointOf(f found) listedPoint {
 		Address: f.String(), Domain: f.folder.Name, UUID: f.folder.UUID, Store: f.store.Address(), Folder: f.folder.Folder,
 		Chain: f.chain.Name, Sequence: &p.Sequence, Parent: &p.Parent, Kind: string(p.Kind),
 		Start: optional(p.Start), End: optional(p.End), Checkpoint: p.Checkpoint, Disks: []listedDisk{},
-		Stored: p.Stored(), Merged: p.Merged, Reason: p.Reason, Protected: p.Protected, Sound: sound,
+		Stored: p.Stored(), Verified: optional(f.chain.ReadAt(p.Sequence)), Merged: p.Merged, Reason: p.Reason, Protected: p.Protected, Sound: sound,
 	}
 	for _, disk := range p.Disks {
 		entry.Disks = append(entry.Disks, listedDisk{disk.Target, disk.Size, sound})

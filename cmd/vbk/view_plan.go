@@ -72,6 +72,9 @@ func (v planView) instance(i plan.Instance) {
 			}
 		case plan.KindMerge:
 			v.merge(*a.Merge, a.Reason)
+		case plan.KindVerify:
+			v.printf("  %s verify %s of chain %s: %s (%s to read)   %s\n", v.cyan("<="), count(len(a.Verify.Points), "point"), a.Verify.Chain,
+				sequences(a.Verify.Sequences()), plan.Bytes(a.Verify.Bytes), a.Reason)
 		}
 	}
 }
@@ -112,6 +115,8 @@ func headline(i plan.Instance) (verb, reason string) {
 		return "releases points", a.Reason
 	case plan.KindMerge:
 		return "merges points", a.Reason
+	case plan.KindVerify:
+		return "is verified", a.Reason
 	}
 	return "is cleaned up", a.Reason
 }
@@ -290,3 +295,4 @@ func (p paint) bold(s string) string   { return p.with("1", s) }
 func (p paint) red(s string) string    { return p.with("31", s) }
 func (p paint) green(s string) string  { return p.with("32", s) }
 func (p paint) yellow(s string) string { return p.with("33", s) }
+func (p paint) cyan(s string) string   { return p.with("36", s) }

@@ -207,6 +207,8 @@ func describeAction(a plan.Action) string {
 		return fmt.Sprintf("releasing chain %s (%s)...", a.Prune.Chain, count(a.Prune.Points, "point"))
 	case plan.KindMerge:
 		return fmt.Sprintf("merging %s of chain %s into point %d...", count(len(a.Merge.Gone), "point"), a.Merge.Chain, a.Merge.Into)
+	case plan.KindVerify:
+		return fmt.Sprintf("reading every byte of %s of chain %s (%s)...", count(len(a.Verify.Points), "point"), a.Verify.Chain, plan.Bytes(a.Verify.Bytes))
 	}
 	return string(a.Kind) + "..."
 }
@@ -219,6 +221,8 @@ func describeDone(e executor.Event) string {
 		return fmt.Sprintf("chain %s is gone, %s free again", e.Action.Prune.Chain, plan.Bytes(e.Action.Prune.Stored))
 	case e.Action.Kind == plan.KindMerge:
 		return fmt.Sprintf("point %s.%d has taken in %s", e.Action.Merge.Chain, e.Action.Merge.Into, count(len(e.Action.Merge.Gone), "older point"))
+	case e.Action.Kind == plan.KindVerify:
+		return fmt.Sprintf("every byte of %s of chain %s was read, all is sound", count(len(e.Action.Verify.Points), "point"), e.Action.Verify.Chain)
 	}
 	return "cleaned up what an interrupted run left"
 }

@@ -66,6 +66,8 @@ type machineStatus struct {
 	Damaged     int          `json:"damaged_points"`
 	ChainLength int          `json:"chain_length"` // points of the newest chain
 	Stored      int64        `json:"stored_bytes"`
+	Verified    *time.Time   `json:"verified,omitempty"`     // when files of a point were read last
+	UnreadSince *time.Time   `json:"unread_since,omitempty"` // when those of the point that has waited longest were read, or written
 
 	policy *config.Policy
 	folder store.Domain // what is counted
@@ -116,6 +118,13 @@ func (s status) problems() []string {
 	return all
 }
 
+func (m machineStatus) verifyEvery() config.Duration {
+	if m.policy == nil {
+		return 0
+	}
+	return m.policy.Verify.Every
+}
+
 func age(seconds int64) string { return plan.Age(time.Duration(seconds) * time.Second) }
 
 func spanOf(seconds int64) config.Duration {
@@ -149,6 +158,9 @@ func (s status) oddities() []string {
 		}
 		if m.LastError != "" {
 			remark("%s: %s; the next vbk apply cleans up", m.Address, m.LastError)
+		}
+		if limit := 2 * time.Duration(m.verifyEvery()); limit > 0 && m.UnreadSince != nil && s.Timestamp.Sub(*m.UnreadSince) > limit {
+			remark("%s: files of a point were not read for %s and verify { every = %q }", m.Address, plan.Age(s.Timestamp.Sub(*m.UnreadSince)), m.verifyEvery())
 		}
 	}
 	for _, c := range s.Checks {

@@ -134,6 +134,8 @@ func (c change) doing() string {
 		return "creating"
 	case verbDelete:
 		return "deleting"
+	case verbRead:
+		return "reading"
 	}
 	return "changing"
 }

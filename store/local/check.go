@@ -49,6 +49,7 @@ type checker struct {
 	s        *Store
 	ctx      context.Context
 	readData bool
+	read     func(bytes int64) // told what was read of files of disks; may be nil
 	findings []store.Finding
 }
 
@@ -179,6 +180,13 @@ func (c *checker) chain(folder, name string) (err error) {
 	}
 	c.manifests(v, name)
 	for _, e := range v.entries {
+		if e.Name == store.VerifiedFolder && e.Mode.IsDir() {
+			c.mode(name, e.Name, e)
+			if err := c.verifiedFolder(v, name); err != nil {
+				return err
+			}
+			continue
+		}
 		_, manifest := store.ParseManifestName(e.Name)
 		_, _, ours := store.ParseFileName(e.Name)
 		if !manifest && !ours && !isTemporary(e.Name) && !v.named[e.Name] {
@@ -301,10 +309,10 @@ func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.Point
 		return nil
 	}
 	defer src.Close()
+	open := sources{read: c.read}
 	if m.Stream != store.V3 {
-		return c.stream(r, p, d, src, report)
+		return c.stream(r, p, d, open.heard(src), report)
 	}
-	var open sources
 	defer open.Close()
 	file, err := open.open(c.s.fsys, r.dir, d.File)
 	if err != nil {

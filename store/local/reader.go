@@ -63,7 +63,7 @@ func (s *Store) openChain(folder, chain string) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	return &Reader{s: s, dir: dir, lock: h, unlocked: unlocked, chain: v.listing()}, nil
+	return &Reader{s: s, dir: dir, lock: h, unlocked: unlocked, chain: s.verified(v, v.listing())}, nil
 }
 
 // Unlocked says why nothing keeps the chain's files from being deleted, in a

@@ -290,7 +290,7 @@ func (r *rebuilder) remember(p store.Point) store.Point {
 	k := r.known.Points[i]
 	for n, d := range p.Disks {
 		if old, ok := k.Disk(d.Target); ok {
-			p.Disks[n].Format = old.Format
+			p.Disks[n].Format, p.Disks[n].Image = old.Format, old.Image
 		}
 	}
 	if k.Kind == store.Full || p.Kind == store.Full {

@@ -180,6 +180,11 @@ func (f *Folder) remove(ctx context.Context, v *view, name string) error {
 			return err
 		}
 	}
+	if name == store.VerifiedFolder {
+		if err := f.removeVerified(path.Join(v.dir, name)); err != nil {
+			return err
+		}
+	}
 	err := f.s.fsys.Remove(path.Join(v.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

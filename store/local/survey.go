@@ -81,7 +81,7 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 			d.Leftovers = append(d.Leftovers, path.Join(name, l))
 		}
 		if v.listed() {
-			d.Chains = append(d.Chains, v.listing())
+			d.Chains = append(d.Chains, s.verified(v, v.listing()))
 		}
 	}
 	slices.Sort(d.Leftovers)

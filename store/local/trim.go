@@ -93,11 +93,14 @@ func retiredFiles(m store.Manifest) map[string]store.Point {
 }
 
 // sources are open files of a chain.
-type sources []io.Closer
+type sources struct {
+	files []io.Closer
+	read  func(bytes int64) // told what is read; may be nil
+}
 
 func (s *sources) Close() error {
 	var all []error
-	for _, c := range *s {
+	for _, c := range s.files {
 		all = append(all, c.Close())
 	}
 	return errors.Join(all...)
@@ -116,14 +119,33 @@ func (s *sources) disk(fsys FS, dir string, d store.PointDisk) (*format.File, er
 	return file, nil
 }
 
+// heard tells what is read of a source.
+func (s *sources) heard(src Source) Source {
+	if s.read == nil {
+		return src
+	}
+	return heardSource{src, s.read}
+}
+
+type heardSource struct {
+	Source
+	read func(bytes int64)
+}
+
+func (h heardSource) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := h.Source.ReadAt(p, offset)
+	h.read(int64(n))
+	return n, err
+}
+
 func (s *sources) open(fsys FS, dir, name string) (*format.File, error) {
 	get := func(name string) (io.ReaderAt, int64, error) {
 		src, err := openSource(fsys, dir, name)
 		if err != nil {
 			return nil, 0, err
 		}
-		*s = append(*s, src)
-		return src, src.Size(), nil
+		s.files = append(s.files, src)
+		return s.heard(src), src.Size(), nil
 	}
 	r, size, err := get(name)
 	if err != nil {

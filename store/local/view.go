@@ -186,7 +186,7 @@ func (v *view) isOutdated(name string) bool {
 // isStray says whether a file is no manifest, and not listed.
 func (v *view) isStray(e Entry) bool {
 	_, manifest := store.ParseManifestName(e.Name)
-	return !manifest && !isTemporary(e.Name) && !v.named[e.Name]
+	return !manifest && !isTemporary(e.Name) && !v.named[e.Name] && e.Name != store.VerifiedFolder
 }
 
 // limit is the highest sequence that a run can have worked on.
@@ -243,6 +243,9 @@ func (v *view) leftovers() []string {
 func (v *view) isLeftover(name string) bool {
 	if n, ok := store.ParseManifestName(name); ok {
 		return v.manifest.Deleted || n <= v.manifest.Number-kept || v.isOutdated(name)
+	}
+	if name == store.VerifiedFolder {
+		return !v.listed()
 	}
 	_, _, ours := store.ParseFileName(name)
 	return (ours || isTemporary(name)) && !v.named[name] || v.former[name] || v.manifest.Deleted && v.named[name]
