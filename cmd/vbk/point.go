@@ -192,10 +192,14 @@ func newest(d store.Domain, limit, now time.Time) (chain store.Chain, point stor
 			return c.chain, c.point, len(all) - 1 - n, nil
 		}
 	}
-	if limit.IsZero() {
-		return chain, point, 0, errors.New("no sound point")
+	err = errors.New("no sound point")
+	if !limit.IsZero() {
+		err = fmt.Errorf("no sound point of %s UTC or before%s", shortTime(limit), futureNote(limit, now))
 	}
-	return chain, point, 0, fmt.Errorf("no sound point of %s UTC or before%s", shortTime(limit), futureNote(limit, now))
+	if len(all) > 0 { // they are all damaged
+		err = failWith(exitUnsound, err)
+	}
+	return chain, point, 0, err
 }
 
 // clockSlack is how far ahead of the clock a point may start.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -151,19 +152,19 @@ func machineFamilies() []family {
 		gauge("vbk_backup_skipped", "1: the configuration says that no point is made now.", func(m machineStatus) int64 { return truth(m.State == stateIdle) }),
 		gauge("vbk_restore_points", "Points that exist.", func(m machineStatus) int64 { return int64(m.Points) }),
 		gauge("vbk_damaged_points", "Points that do not restore, as far as names and sizes tell, and what was verified.", func(m machineStatus) int64 { return int64(m.Damaged) }),
-		{"vbk_verified_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus, sample func(int64, ...string)) {
-			if m.Verified != nil {
-				sample(m.Verified.Unix())
-			}
-		}},
-		{"vbk_unread_since_timestamp_seconds", "Since when the files of some point were not read: since they were written, or read last; none without points.", func(m machineStatus, sample func(int64, ...string)) {
-			if m.UnreadSince != nil {
-				sample(m.UnreadSince.Unix())
-			}
-		}},
+		some("vbk_verified_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus) int64 { return unixOf(m.Verified) }),
+		some("vbk_unread_since_timestamp_seconds", "Since when the files of some point were not read: since they were written, or read last; none without points.",
+			func(m machineStatus) int64 { return unixOf(m.UnreadSince) }),
 		gauge("vbk_chain_length", "Points of the newest chain.", func(m machineStatus) int64 { return int64(m.ChainLength) }),
 		gauge("vbk_stored_bytes", "Bytes of all points.", func(m machineStatus) int64 { return m.Stored }),
 	}
+}
+
+func unixOf(t *time.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.Unix()
 }
 
 // newestOf are the newest points that restore: fulls, and the others.

@@ -24,6 +24,7 @@ var metricName = regexp.MustCompile(`\bvbk_[a-z_]+\b`)
 func sampledMetrics(t *testing.T) string {
 	t.Helper()
 	_, s := fleetPage(t, 12)
+	s.Instances[2].Verified = &s.Timestamp
 	s.Instances[2].Domain = "a\"b\\c\nd\xff"
 	var text strings.Builder
 	if err := s.metrics(&text, exitUnsound); err != nil {
