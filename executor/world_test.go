@@ -175,7 +175,9 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 	if w.bind != nil {
 		w.bind(&b)
 	}
+	w.mu.Lock()
 	w.events = nil
+	w.mu.Unlock()
 	return executor.Run(ctx, p, b)
 }
 

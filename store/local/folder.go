@@ -20,6 +20,7 @@ type Folder struct {
 	s        *Store
 	name     string
 	lock     Handle // nil once released
+	wrote    tail   // the end of the lock file
 	previous *store.Attempt
 	mu       sync.Mutex
 	files    map[string]error // "chain/name" -> nil once it is durable
@@ -80,7 +81,15 @@ func (f *Folder) take(ctx context.Context, rec store.Attempt) error {
 			return err
 		}
 	}
-	return appendLog(f.lock, record{&rec, f.previous})
+	return f.write(record{&rec, f.previous})
+}
+
+// write makes r the record that counts, and remembers it as ours.
+func (f *Folder) write(r record) error {
+	err := appendLog(f.lock, r)
+	var lookErr error
+	f.wrote, lookErr = tailOf(f.lock)
+	return errors.Join(err, lookErr)
 }
 
 // exclude gets the exclusive lock. A survey holds the lock shared for an
@@ -141,6 +150,18 @@ func (f *Folder) held() error {
 	if !f.lock.Is(path.Join(f.name, lockName)) {
 		return errors.New("the lock file has been replaced")
 	}
+	if f.wrote.line == nil {
+		return nil
+	}
+	// A lock can be lost without a sign, on a network file system by a host that
+	// was suspended or cut off. Whoever has it then has written, or cleared the file.
+	now, err := tailOf(f.lock)
+	if err != nil {
+		return err
+	}
+	if !now.equal(f.wrote) {
+		return errors.New("another vbk has had the lock meanwhile: this one stood still for too long")
+	}
 	return nil
 }
 
@@ -157,7 +178,7 @@ func (f *Folder) Record(rec store.Attempt) error {
 	if err := f.held(); err != nil {
 		return fmt.Errorf("record attempt in %s: %w", f.name, err)
 	}
-	if err := appendLog(f.lock, record{Attempt: &rec}); err != nil {
+	if err := f.write(record{Attempt: &rec}); err != nil {
 		return fmt.Errorf("record attempt in %s: %w", f.name, err)
 	}
 	f.previous = nil
@@ -178,8 +199,8 @@ func (f *Folder) Unlock() error {
 	if f.lock == nil {
 		return nil
 	}
-	var err error
-	if f.previous == nil {
+	err := f.held()
+	if err == nil && f.previous == nil {
 		if err = f.lock.Truncate(); err == nil {
 			err = f.lock.Sync()
 		}

@@ -76,6 +76,27 @@ func readLog(h Handle) (record, error) {
 	return decodeLog(data), nil
 }
 
+// tail is the end of a lock file, by which a run knows its own last record.
+type tail struct {
+	size int64
+	line []byte
+}
+
+func (t tail) equal(other tail) bool { return t.size == other.size && bytes.Equal(t.line, other.line) }
+
+// tailOf reads what is longer than a record.
+func tailOf(h Handle) (tail, error) {
+	size, err := h.Size()
+	if err != nil {
+		return tail{}, fmt.Errorf("read lock: %w", err)
+	}
+	t := tail{size, make([]byte, min(size, 4<<10))}
+	if n, err := h.ReadAt(t.line, size-int64(len(t.line))); n < len(t.line) {
+		return tail{}, fmt.Errorf("read lock: %w", err)
+	}
+	return t, nil
+}
+
 // appendLog makes r the record that counts.
 func appendLog(h Handle, r record) error {
 	line, err := r.encode()
