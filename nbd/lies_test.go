@@ -3,6 +3,7 @@
 package nbd_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -91,6 +92,51 @@ var readLies = []struct {
 		p.Data(r, 0, at, make([]byte, length))
 		p.HangUp()
 	}},
+}
+
+// silences are answers that never end. Whoever waits has a deadline; here it comes
+// when the server falls silent.
+var silences = []struct {
+	name string
+	lie  func(p *peer, r request)
+}{
+	{"nothing", func(p *peer, r request) {}},
+	{"half a header", func(p *peer, r request) { p.Raw([]byte{0x66, 0x8e, 0x33, 0xef, 0, 1}) }},
+	{"a header and no data", func(p *peer, r request) {
+		p.Raw([]byte{0x66, 0x8e, 0x33, 0xef, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, byte(r.Cookie), 0, 0, 16, 8})
+	}},
+	{"all data, never done", func(p *peer, r request) { p.Data(r, 0, at, make([]byte, length)) }},
+	{"an error, never done", func(p *peer, r request) { p.Error(r, 0, nbdtest.EIO, "") }},
+	{"block status, never done", func(p *peer, r request) {
+		p.Status(r, 0, "base:allocation", nbdtest.Descriptor{Length: length})
+	}},
+}
+
+// TestSilences: an answer that does not end is an error when the time is up.
+func TestSilences(t *testing.T) {
+	for _, test := range silences {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			export := nbdtest.Export{Size: diskSize, Contexts: []string{"base:allocation"}}
+			socket := nbdtest.Serve(t, export, scripted(pattern(diskSize), nbdtest.Read, func(p *peer, r request) {
+				test.lie(p, r)
+				cancel()
+			}))
+			c := dial(t, socket, nbdtest.Name, nbd.Options{})
+			err := c.ReadBatch(ctx, []nbd.Read{{Offset: at, Data: garbage(length)}})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			mustFail(t, c, err)
+		})
+	}
+}
+
+// TestLiesAreMany counts the ways in which a server lies in this file.
+func TestLiesAreMany(t *testing.T) {
+	if reads, all := len(readLies)+len(silences), len(readLies)+len(silences)+len(statusLies); reads < 25 || all < 50 {
+		t.Errorf("%d lies about data, %d in all", reads, all)
+	}
 }
 
 func TestReadLies(t *testing.T) {
