@@ -16,7 +16,7 @@ import (
 // Known returns the domains that have this name or this UUID, as libvirt's
 // definition describes them; none is no error.
 func (h *Host) Known(ctx context.Context, name, uuid string) ([]virt.Domain, error) {
-	found, err := withHost(ctx, h, func(conn *libvirt.Connect) (found []virt.Domain, err error) {
+	found, err := withHost(ctx, h, "read definitions", func(conn *libvirt.Connect) (found []virt.Domain, err error) {
 		for _, lookup := range []func() (*libvirt.Domain, error){
 			func() (*libvirt.Domain, error) { return conn.LookupDomainByName(name) },
 			func() (*libvirt.Domain, error) { return conn.LookupDomainByUUIDString(uuid) },
@@ -48,7 +48,7 @@ func (h *Host) Known(ctx context.Context, name, uuid string) ([]virt.Domain, err
 // DefineXML defines a domain (virDomainDefineXML); one that has the same name and
 // UUID is replaced.
 func (h *Host) DefineXML(ctx context.Context, doc string) error {
-	_, err := withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+	_, err := withHost(ctx, h, "define a domain", func(conn *libvirt.Connect) (struct{}, error) {
 		d, err := conn.DomainDefineXML(doc)
 		if err != nil {
 			return struct{}{}, err
@@ -71,7 +71,7 @@ func (h *Host) StartDomain(ctx context.Context, uuid string) error {
 // if the connection ends without Destroy (VIR_DOMAIN_START_AUTODESTROY, which the
 // embedded driver does not have).
 func (h *Host) StartTransient(ctx context.Context, doc string) error {
-	_, err := withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+	_, err := withHost(ctx, h, "start a domain", func(conn *libvirt.Connect) (struct{}, error) {
 		uri, err := conn.GetURI()
 		if err != nil {
 			return struct{}{}, err
@@ -110,7 +110,7 @@ func (h *Host) Destroy(ctx context.Context, uuid string) error {
 // QEMUUser is the user and group that QEMU runs as, by the baselabel of libvirt's DAC
 // driver.
 func (h *Host) QEMUUser(ctx context.Context) (uid, gid int, err error) {
-	doc, err := withHost(ctx, h, (*libvirt.Connect).GetCapabilities)
+	doc, err := withHost(ctx, h, "read capabilities", (*libvirt.Connect).GetCapabilities)
 	if err != nil {
 		return 0, 0, fmt.Errorf("read QEMU's user: %w", plain(err))
 	}

@@ -43,7 +43,7 @@ func (h *Host) Domains(ctx context.Context) ([]virt.Domain, error) {
 
 // list returns the domains with name and UUID alone.
 func (h *Host) list(ctx context.Context) ([]virt.Domain, error) {
-	return withHost(ctx, h, func(conn *libvirt.Connect) ([]virt.Domain, error) {
+	return withHost(ctx, h, "list domains", func(conn *libvirt.Connect) ([]virt.Domain, error) {
 		all, err := conn.ListAllDomains(0)
 		if err != nil {
 			return nil, err

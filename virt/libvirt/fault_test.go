@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"vbk/virt"
 	"vbk/virt/libvirt"
@@ -165,9 +167,16 @@ func TestReadOnlySurvey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
+	var traced sync.Map
+	h.Trace = func(what, uuid string, _ time.Duration, err error) { traced.Store(what+" "+uuid, err) }
 	all, err := h.Domains(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("survey found %+v: %v", all, err)
+	}
+	for _, call := range []string{"list domains ", "survey domain " + uuid} {
+		if err, ok := traced.Load(call); !ok || err != nil {
+			t.Errorf("the trace has %q: %v, %v", call, ok, err)
+		}
 	}
 	d := all[0]
 	if d.Job == nil || d.Job.Socket != b.Socket || len(d.Checkpoints) != 2 || d.Disks[0].Size != mib {

@@ -79,7 +79,7 @@ func (h *Host) Close() error {
 // On a machine whose firmware has no UUID libvirt draws one each time it
 // starts, unless host_uuid is set in its configuration.
 func (h *Host) UUID(ctx context.Context) (string, error) {
-	doc, err := withHost(ctx, h, (*libvirt.Connect).GetCapabilities)
+	doc, err := withHost(ctx, h, "read capabilities", (*libvirt.Connect).GetCapabilities)
 	if err != nil {
 		return "", fmt.Errorf("read host UUID: %w", plain(err))
 	}
@@ -134,8 +134,23 @@ func caught(f func()) (bug string) {
 	return ""
 }
 
-// withHost runs f on the connection inside one call.
-func withHost[T any](ctx context.Context, h *Host, f func(*libvirt.Connect) (T, error)) (T, error) {
+// withHost runs f on the connection inside one call; what names the operation for
+// the trace.
+func withHost[T any](ctx context.Context, h *Host, what string, f func(*libvirt.Connect) (T, error)) (T, error) {
+	return traced(h, what, "", func() (T, error) { return onLine(ctx, h, f) })
+}
+
+// traced runs f and tells the trace.
+func traced[T any](h *Host, what, uuid string, f func() (T, error)) (T, error) {
+	began := time.Now()
+	value, err := f()
+	if h.Trace != nil {
+		h.Trace(what, uuid, time.Since(began), plain(err))
+	}
+	return value, err
+}
+
+func onLine[T any](ctx context.Context, h *Host, f func(*libvirt.Connect) (T, error)) (T, error) {
 	return call(ctx, func() (T, error) {
 		conn, err := h.lines.live(ctx)
 		if err != nil {
@@ -159,19 +174,17 @@ func withDomain[T any](ctx context.Context, h *Host, what, uuid string, f func(*
 
 // withDomainOnce is withDomain for what must not be done twice.
 func withDomainOnce[T any](ctx context.Context, h *Host, what, uuid string, f func(*libvirt.Domain) (T, error)) (T, error) {
-	began := time.Now()
-	value, err := withHost(ctx, h, func(conn *libvirt.Connect) (T, error) {
-		var zero T
-		d, err := conn.LookupDomainByUUIDString(uuid)
-		if err != nil {
-			return zero, err
-		}
-		defer d.Free()
-		return f(d)
+	value, err := traced(h, what, uuid, func() (T, error) {
+		return onLine(ctx, h, func(conn *libvirt.Connect) (T, error) {
+			var zero T
+			d, err := conn.LookupDomainByUUIDString(uuid)
+			if err != nil {
+				return zero, err
+			}
+			defer d.Free()
+			return f(d)
+		})
 	})
-	if h.Trace != nil {
-		h.Trace(what, uuid, time.Since(began), plain(err))
-	}
 	if err != nil {
 		return value, fmt.Errorf("%s %s: %w", what, uuid, plain(err))
 	}

@@ -18,7 +18,7 @@ func (h *Host) DefineSecret(ctx context.Context, uuid, description string, value
 	if err != nil {
 		return err
 	}
-	_, err = withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+	_, err = withHost(ctx, h, "make a secret", func(conn *libvirt.Connect) (struct{}, error) {
 		s, err := conn.SecretDefineXML(doc, 0)
 		if err != nil {
 			return struct{}{}, err
@@ -34,7 +34,7 @@ func (h *Host) DefineSecret(ctx context.Context, uuid, description string, value
 
 // ForgetSecret makes libvirt forget a secret. It is no error if there is none.
 func (h *Host) ForgetSecret(ctx context.Context, uuid string) error {
-	_, err := withHost(ctx, h, func(conn *libvirt.Connect) (struct{}, error) {
+	_, err := withHost(ctx, h, "forget a secret", func(conn *libvirt.Connect) (struct{}, error) {
 		s, err := conn.LookupSecretByUUIDString(uuid)
 		if err != nil {
 			return struct{}{}, err
