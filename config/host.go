@@ -180,8 +180,5 @@ func (h *Host) settle(l *ledger) hcl.Diagnostics {
 	if h.Transport != "unix" {
 		pend("nbd.transport", fmt.Sprintf("nbd { transport = %q } of host %s", h.Transport, h.Name))
 	}
-	if o, ok := l.from["limits.read"]; ok {
-		diags = append(diags, withoutEffect("limits.read of a host", o.Range))
-	}
 	return diags
 }

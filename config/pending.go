@@ -6,9 +6,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// What this version does not act on is never ignored in silence. Where the
-// backup would not be what was asked, the sentence goes into Pending, and the
-// planner refuses the instance; where it is harmless there is a warning.
+// What this version does not act on is never ignored in silence: the sentence goes
+// into Pending, and the planner refuses the instance.
 
 func pendingSentence(what string) string {
 	return what + " is " + errNotYet.Error()
@@ -17,11 +16,6 @@ func pendingSentence(what string) string {
 // refusedLater is the warning about what plan will refuse.
 func refusedLater(sentence string, at hcl.Range) *hcl.Diagnostic {
 	return warning("Not acted on yet", sentence+". Plan refuses the domains that it concerns; all others are backed up.", at)
-}
-
-// withoutEffect is the warning about what is harmless.
-func withoutEffect(what string, at hcl.Range) *hcl.Diagnostic {
-	return warning("Not acted on yet", fmt.Sprintf("%s is %s. Backups are made without it.", what, errNotYet), at)
 }
 
 // pending notes in the policy what is refused, and returns the warnings, each

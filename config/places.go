@@ -192,8 +192,5 @@ func (s *place) settle(l *ledger) hcl.Diagnostics {
 	if s.encryption != "" {
 		pend(l.place(s.Range, "encryption"), "encryption of "+s.Address())
 	}
-	if o, ok := l.from["limits.write"]; ok && s.Kind == "local" {
-		diags = append(diags, withoutEffect("limits.write of a store", o.Range))
-	}
 	return diags
 }

@@ -36,7 +36,7 @@ func (a *attempt) audit(ctx context.Context, export Export, known *format.Image)
 		if err != nil {
 			return "", err
 		}
-		a.heard.add(1)
+		a.alive()
 		if why, err = c.add(found, offset, length); err != nil {
 			return "", err
 		}
@@ -48,7 +48,7 @@ func (a *attempt) audit(ctx context.Context, export Export, known *format.Image)
 	if err != nil {
 		return "", fmt.Errorf("draw grains to compare: %w", err)
 	}
-	return c.compare(ctx, export, drawn, func() { a.heard.add(1) })
+	return c.compare(ctx, export, drawn, a.alive)
 }
 
 // distrust makes a point whose disk failed the audit a resync.

@@ -24,6 +24,7 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup, socket, bitmap st
 		return err
 	}
 	defer export.Close()
+	export = a.slowed(export)
 	if export.Size() != d.Size {
 		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
 	}
@@ -65,7 +66,7 @@ func (a *attempt) stream(ctx context.Context, d plan.DiskBackup, source Source, 
 	var done counter
 	at := Event{Kind: Progress, Address: a.want.Address, Disk: d.Target, Total: a.plan.Estimate, DiskTotal: d.Estimate}
 	err = Copy(ctx, filter(file.Sink), file.source, func(bytes int64) {
-		a.heard.add(1)
+		a.alive()
 		now := at
 		now.Done, now.DiskDone = a.done.add(bytes), done.add(bytes)
 		a.Events(now)

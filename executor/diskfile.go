@@ -46,7 +46,7 @@ func (a *attempt) createDisk(ctx context.Context, d plan.DiskBackup, source Sour
 		chain: m, point: a.point, parent: pointAt(m, a.point.Parent), tag: a.point.Attempt, options: options, version: a.Version,
 		disk: store.PointDisk{Target: d.Target, Base: d.Base, Size: d.Size, Source: d.Source, Format: d.Format,
 			Identity: d.Identity, DataState: d.DataState, Image: store.ImageOptions(d.Image)},
-		create: a.create, write: a.save,
+		create: func(name string) (NewFile, error) { return a.create(ctx, name) }, write: a.save,
 	}
 	for _, disk := range a.plan.Disks {
 		r.targets = append(r.targets, disk.Target)
@@ -203,8 +203,8 @@ func (r recipe) summed(d store.PointDisk, sink Sink, source Source, end func() (
 func hashText(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 
 // create makes a file of the attempt, which commit will sync.
-func (a *attempt) create(name string) (NewFile, error) {
-	file, err := a.folder.Create(a.chain.Chain, name)
+func (a *attempt) create(ctx context.Context, name string) (NewFile, error) {
+	file, err := a.newFile(ctx, a.chain.Chain, name, a.alive)
 	if err != nil {
 		return nil, err
 	}

@@ -172,7 +172,7 @@ func (a *merging) disk(ctx context.Context, d store.PointDisk) (_ store.PointDis
 // write makes a durable file of what others show.
 func (a *merging) write(ctx context.Context, name string, files []format.Named) (_ format.Merged, err error) {
 	chain := a.chain.Manifest().Chain
-	out, err := a.folder.Create(chain, name)
+	out, err := a.newFile(ctx, chain, name, func() {})
 	if err != nil {
 		return format.Merged{}, err
 	}

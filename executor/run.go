@@ -47,6 +47,7 @@ func groups(all []plan.Instance, key func(plan.Instance) string) [][]plan.Instan
 type run struct {
 	Bindings
 	tokens chan struct{} // one for each instance side by side
+	limits limits
 	mu     sync.Mutex
 	result Result
 }

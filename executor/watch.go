@@ -66,6 +66,9 @@ func (a *attempt) stalled() func() error {
 	}
 }
 
+// alive notes a sign of life of what reads and writes.
+func (a *attempt) alive() { a.heard.add(1) }
+
 // heard is a source whose answers are counted.
 type heard struct {
 	Source
