@@ -60,8 +60,9 @@ type machine struct {
 	sizes  map[string]int64
 	compat map[string]string // of qcow2 images that have another one than usual
 	images executor.Images
-	quiet  bool   // the guest does nothing while a job runs
-	dies   string // what vbk asks of libvirt when it is killed
+	quiet  bool       // the guest does nothing while a job runs
+	dies   string     // what vbk asks of libvirt when it is killed
+	late   chan error // vbk is killed while a begin waits for QEMU; how that ends
 	dial   func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 
 	taken map[string]map[string][sha256.Size]byte // checkpoint -> target -> sum of an independent copy
@@ -193,6 +194,9 @@ type witness struct {
 }
 
 func (h witness) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
+	if h.m.late != nil {
+		return h.beginsLate(uuid, b)
+	}
 	err := h.Host.BeginBackup(ctx, uuid, b)
 	if h.m.dead("BeginBackup") {
 		return errKilled

@@ -1,0 +1,121 @@
+package executor_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"vbk/virt"
+)
+
+// TestBeginMachine: what a begin leaves on a real machine that fails, whose client
+// dies, or whose outcome nobody knows. The next apply ends what is ours and nothing else, and the
+// point that it makes is an increment with every change in it.
+func TestBeginMachine(t *testing.T) {
+	m := newMachine(t, "begins", "qcow2")
+	m.quiet = true
+	checkpoints := filepath.Join(strings.TrimPrefix(m.root.URI(), "qemu:///embed?root="), "lib", "qemu", "checkpoint", "begins")
+	m.write(8)
+	kinds := "full"
+	if err := m.apply(); err != nil {
+		t.Fatal(err)
+	}
+	converges := func() {
+		t.Helper()
+		m.write(2)
+		if err := m.apply(); err != nil {
+			t.Fatal(err)
+		}
+		kinds += " inc"
+		m.settled(kinds)
+		m.write(2)
+	}
+	fails := func(want string) {
+		t.Helper()
+		if err := m.apply(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("want a failure with %q: %v", want, err)
+		}
+	}
+	job := func() string {
+		t.Helper()
+		d, err := m.host.Domain(t.Context(), m.uuid)
+		if err != nil || d.Job == nil {
+			t.Fatalf("no job: %+v, %v", d, err)
+		}
+		return d.Job.Socket
+	}
+
+	t.Log("vbk is killed when the job has begun (S11)")
+	m.dies = "BeginBackup"
+	fails("killed")
+	m.dies = ""
+	if socket := job(); !strings.Contains(socket, "/vbk-"+m.store().ID()+"-") {
+		t.Errorf("the job has socket %s", socket)
+	}
+	converges()
+
+	t.Log("vbk is killed while QEMU does not answer, and the job begins later (S17)")
+	m.late = make(chan error, 1)
+	fails("killed")
+	m.dies = ""
+	if err := syscall.Kill(m.root.PID(m.uuid), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-m.late; err != nil {
+		t.Fatal(err)
+	}
+	m.late = nil
+	job()
+	converges()
+
+	t.Log("libvirt cannot save the checkpoint, and leaves a zombie (S19)")
+	if err := os.Rename(checkpoints, checkpoints+".x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(checkpoints, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails("begin backup job")
+	if err := os.Remove(checkpoints); err != nil {
+		t.Fatal(err)
+	}
+	m.rename(checkpoints+".x", checkpoints)
+	converges()
+
+	t.Log("somebody else's job is active (S12)")
+	dir := filepath.Join(m.root.Dir(), "theirs")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	theirs := virt.Backup{Socket: filepath.Join(dir, "s"), Others: []string{"vdb"},
+		Disks: []virt.BackupDisk{{Target: "vda", Scratch: filepath.Join(dir, "vda"), Untracked: true}}}
+	if err := m.host.BeginBackup(t.Context(), m.uuid, theirs); err != nil {
+		t.Fatal(err)
+	}
+	fails(theirs.Socket)
+	if socket := job(); socket != theirs.Socket {
+		t.Errorf("their job has become %s", socket)
+	}
+	if err := m.host.EndBackup(t.Context(), m.uuid, theirs.Socket); err != nil {
+		t.Fatal(err)
+	}
+	converges()
+	m.restored(m.settled(kinds))
+}
+
+// beginsLate lets QEMU stop before a begin, of which nobody waits for the end: it
+// goes on in libvirt, as it does when its client is killed.
+func (h witness) beginsLate(uuid string, b virt.Backup) error {
+	if err := syscall.Kill(h.m.root.PID(uuid), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	go func() { h.m.late <- h.Host.BeginBackup(context.Background(), uuid, b) }()
+	h.m.dies = "everything"
+	return errKilled
+}
