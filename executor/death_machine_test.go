@@ -108,12 +108,12 @@ func (m *machine) bootToPowerOff() {
 func TestScratchFills(t *testing.T) {
 	m := machineOf(t, "scratch", embedtest.DiskSpec{Target: "vda", Size: 256 << 20})
 	m.quiet = true
-	small := m.smallScratch("160m")
-	m.root.Write(t, m.uuid, "vda", 0, 256<<20, 1)
+	small := m.smallScratch("128m")
+	m.root.Write(t, m.uuid, "vda", 0, 192<<20, 1)
 	if err := m.apply(); err != nil {
 		t.Fatal(err)
 	}
-	m.root.Write(t, m.uuid, "vda", 0, 256<<20, 2)
+	m.root.Write(t, m.uuid, "vda", 0, 192<<20, 2)
 	scratch := m.config.Hosts[0].ScratchDir
 	m.config.Hosts[0].ScratchDir = small
 	wrote := 0
@@ -123,7 +123,7 @@ func TestScratchFills(t *testing.T) {
 			return nil, err
 		}
 		return strange{Export: e, read: func(ctx context.Context, _ []nbd.Read) error {
-			for ; ctx.Err() == nil && wrote < 256; wrote++ {
+			for ; ctx.Err() == nil && wrote < 192; wrote++ {
 				m.root.Write(t, m.uuid, "vda", int64(wrote)<<20, 1<<20, 3)
 			}
 			<-ctx.Done()
@@ -134,7 +134,7 @@ func TestScratchFills(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the guest's writes would fail while a backup job runs") {
 		t.Fatalf("the job ended by %v", err)
 	}
-	for ; wrote < 256; wrote++ {
+	for ; wrote < 192; wrote++ {
 		m.root.Write(t, m.uuid, "vda", int64(wrote)<<20, 1<<20, 3)
 	}
 	if log := m.root.Log(m.uuid); strings.Contains(log, "failed") {
