@@ -93,6 +93,11 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 	}
 	for _, l := range all {
 		for _, c := range l.folder.Chains {
+			for _, p := range c.Manifest.Points {
+				for _, note := range p.Notes {
+					fmt.Fprintf(env.stdout, "Note on %s@%s.%d: %s\n", l.folder.Name, c.Name, p.Sequence, note)
+				}
+			}
 			for _, p := range c.Problems {
 				env.complain(fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
 			}

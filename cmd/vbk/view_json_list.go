@@ -40,6 +40,7 @@ type listedPoint struct {
 	Verified   *time.Time        `json:"verified,omitempty"` // when every byte of its own files was read
 	Merged     int               `json:"merged,omitempty"`   // older points that it has taken in
 	Reason     string            `json:"reason,omitempty"`
+	Notes      []string          `json:"notes,omitempty"` // what could not be stored beside the disks, each a sentence
 	HeldBy     string            `json:"held_by,omitempty"`
 	Protected  *store.Protection `json:"protected,omitempty"`
 	Sound      bool              `json:"sound"` // as far as names and sizes tell
@@ -85,7 +86,7 @@ func pointOf(f found) listedPoint {
 		Address: f.String(), Domain: f.folder.Name, UUID: f.folder.UUID, Store: f.store.Address(), Folder: f.folder.Folder,
 		Chain: f.chain.Name, Sequence: &p.Sequence, Parent: &p.Parent, Kind: string(p.Kind),
 		Start: optional(p.Start), End: optional(p.End), Checkpoint: p.Checkpoint, Disks: []listedDisk{},
-		Stored: p.Stored(), Verified: optional(f.chain.ReadAt(p.Sequence)), Merged: p.Merged, Reason: p.Reason, Protected: p.Protected, Sound: sound,
+		Stored: p.Stored(), Verified: optional(f.chain.ReadAt(p.Sequence)), Merged: p.Merged, Reason: p.Reason, Notes: p.Notes, Protected: p.Protected, Sound: sound,
 	}
 	for _, disk := range p.Disks {
 		entry.Disks = append(entry.Disks, listedDisk{disk.Target, disk.Size, sound})

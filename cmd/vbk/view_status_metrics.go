@@ -152,7 +152,7 @@ func machineFamilies() []family {
 		gauge("vbk_backup_skipped", "1: the configuration says that no point is made now.", func(m machineStatus) int64 { return truth(m.State == stateIdle) }),
 		gauge("vbk_restore_points", "Points that exist.", func(m machineStatus) int64 { return int64(m.Points) }),
 		gauge("vbk_damaged_points", "Points that do not restore, as far as names and sizes tell, and what was verified.", func(m machineStatus) int64 { return int64(m.Damaged) }),
-		some("vbk_verified_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus) int64 { return unixOf(m.Verified) }),
+		some("vbk_verify_last_success_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus) int64 { return unixOf(m.Verified) }),
 		some("vbk_unread_since_timestamp_seconds", "Since when the files of some point were not read: since they were written, or read last; none without points.",
 			func(m machineStatus) int64 { return unixOf(m.UnreadSince) }),
 		gauge("vbk_chain_length", "Points of the newest chain.", func(m machineStatus) int64 { return int64(m.ChainLength) }),
