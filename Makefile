@@ -9,10 +9,10 @@ PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
 	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs exfatprogs exfat-fuse jq curl swtpm swtpm-tools
 
-.PHONY: help deps build static test mutants check demo fuzz bench microbench cover
+.PHONY: help deps build static test mutants check demo e2e fuzz bench microbench cover
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 deps: ## install what is missing for build, tests and demo (apt; elsewhere it names the packages)
 	@.ci/deps $(PACKAGES)
@@ -36,6 +36,10 @@ check: deps ## what a reviewer would ask first: gofmt, go vet, staticcheck
 
 demo: deps build ## back up and restore a real QEMU machine in a temporary folder
 	@examples/demo/run ./vbk
+
+e2e: deps ## what CI plays in samples: the power fails at every effect, every fuzz target for a minute (an hour)
+	VBK_E2E=1 $(GO) test -run TestPowerLoss -timeout 30m ./executor
+	@.ci/fuzz 60s
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(or $(FUZZTIME),20s)
