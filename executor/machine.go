@@ -129,6 +129,14 @@ func (d Definition) Write() error {
 // its TPM's state, and starts it if asked. A definition that it replaces is kept
 // beside the disks, as replaced.xml.
 func (d Definition) Register(ctx context.Context, host Machines, uri string, start bool) error {
+	if err := d.enter(ctx, host, uri, d.XML); err != nil || !start {
+		return err
+	}
+	return d.launch(ctx, host)
+}
+
+// enter defines the machine by a document of its, and gives it its TPM's state.
+func (d Definition) enter(ctx context.Context, host Machines, uri, doc string) error {
 	replaced, err := d.Check(ctx, host)
 	if err != nil {
 		return err
@@ -142,13 +150,14 @@ func (d Definition) Register(ctx context.Context, host Machines, uri string, sta
 			return fmt.Errorf("keep the definition that is replaced: %w", err)
 		}
 	}
-	if err := host.DefineXML(ctx, d.XML); err != nil {
+	if err := host.DefineXML(ctx, doc); err != nil {
 		return err
 	}
-	if err := d.restoreTPM(uri); err != nil || !start {
-		return err
-	}
-	err = host.StartDomain(ctx, d.UUID)
+	return d.restoreTPM(uri)
+}
+
+func (d Definition) launch(ctx context.Context, host Machines) error {
+	err := host.StartDomain(ctx, d.UUID)
 	if err != nil && strings.Contains(err.Error(), "Permission denied") {
 		err = &hintError{err, "QEMU's user must be able to enter " + filepath.Dir(d.Path) + " and the folders above it (chmod o+x), then: virsh start " + d.Name}
 	}

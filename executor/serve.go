@@ -18,6 +18,7 @@ type Serving struct {
 	Listener net.Listener
 	Server   nbd.Server // its Offers are made here: one for each disk, named like its target
 	Overlays string     // folder for what clients write; "": they may not
+	Exact    string     // what names the point and no other: its disks are offered as Exact/TARGET, too; "": they are not
 }
 
 // Serve exports the disks of a point until ctx ends. The point is not changed:
@@ -34,6 +35,9 @@ func Serve(ctx context.Context, p RestorePoint, s Serving) error {
 		}
 		defer image.Close()
 		offer := nbd.Offer{Name: target, Disk: servedImage{image.Image}}
+		if s.Exact != "" {
+			offer.Exact = s.Exact + "/" + target
+		}
 		if s.Overlays != "" {
 			file, err := unnamed(s.Overlays)
 			if err != nil {

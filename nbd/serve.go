@@ -33,6 +33,7 @@ type WritableDisk interface {
 // Offer is a disk under the name by which clients ask for it.
 type Offer struct {
 	Name        string // at most 4096 bytes
+	Exact       string // another name, which is not listed; "": none
 	Description string
 	Disk        Disk // a WritableDisk can be written to
 }
@@ -100,8 +101,9 @@ func (s *Server) client(ctx context.Context, conn net.Conn) {
 // offer there is.
 func (s *Server) find(name string) *Offer {
 	for i := range s.Offers {
-		if s.Offers[i].Name == name || name == "" && len(s.Offers) == 1 {
-			return &s.Offers[i]
+		o := &s.Offers[i]
+		if o.Name == name || name != "" && o.Exact == name || name == "" && len(s.Offers) == 1 {
+			return o
 		}
 	}
 	return nil

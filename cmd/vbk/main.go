@@ -31,7 +31,7 @@ func realMain() int {
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
-		now: time.Now, random: rand.Reader, dial: dialNBD, guard: guard, exit: os.Exit,
+		now: time.Now, random: rand.Reader, dial: dialNBD, guard: guard, detach: detach, exit: os.Exit,
 	}
 	env.openHost = env.openLibvirt
 	ctx, stop := env.interruptible(context.Background())
@@ -59,6 +59,7 @@ type environment struct {
 	random         io.Reader
 	openHost       func(ctx context.Context, uri string, readOnly bool) (hypervisor, error)
 	guard          func(uri, uuid string) (release func() error, err error)
+	detach         func(args []string, log string) (detached, error)
 	dial           func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 	exit           func(int)
 
@@ -181,6 +182,13 @@ func (env *environment) path(p string) string {
 		return p
 	}
 	return filepath.Join(env.dir, p)
+}
+
+func (env *environment) paths(all []string) (paths []string) {
+	for _, p := range all {
+		paths = append(paths, env.path(p))
+	}
+	return paths
 }
 
 func (env *environment) app() *cli.App {

@@ -19,11 +19,12 @@ func (env *environment) restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "write the disks of a point, and the domain's XML", ArgsUsage: "POINT",
 		UsageText: "vbk restore POINT -o DIR [-format qcow2|raw] [-disk TARGET] [-define [-start] ...]\n" +
+			"       vbk restore POINT -o DIR -instant ...\n" +
 			"       vbk restore POINT -to DEVICE|IMAGE -format raw|qcow2 [-disk TARGET]\n" +
 			"       vbk restore -i PATH [-until POINT] -o DIR ...",
 		Description: points + "\n\n  vbk restore web01@latest -o /srv/restore\n  vbk restore web01@2026-11-22T12:00 -o /srv/restore -format raw -disk vda\n\n" +
 			pathHelp + " The newest point that is sound is restored,\nunless -until names another: CHAIN.N, N, a checkpoint, or a time in UTC; of virtnbdbackup a\ncheckpoint, or how its name begins. Files of virtnbdbackup are first compared with the .chksum\nbeside them.\n\n" +
-			machineHelp + "\n\n" +
+			machineHelp + "\n\n" + instantHelp + "\n\n" +
 			"  vbk restore -i /mnt/usb/web01-4c1f9d2a -o /srv/restore -until 2026-11-22T12:00",
 		Flags: append([]cli.Flag{
 			pathFlag(),
@@ -33,7 +34,8 @@ func (env *environment) restoreCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "disk", Usage: "only the disk `TARGET`; repeatable"},
 			&cli.StringFlag{Name: "to", Usage: "write one disk over `PATH`, a block device or an image of -format; asks first"},
 			&cli.BoolFlag{Name: "preallocate", Usage: "give the files all their space at once"},
-			&cli.BoolFlag{Name: "resume", Usage: "complete the .partial files of a restore that was killed"},
+			&cli.BoolFlag{Name: "resume", Usage: "complete the .partial files of a restore that was killed, or go on with -instant"},
+			&cli.BoolFlag{Name: "instant", Usage: "define and start the machine at once, and copy its disks while it runs"},
 		}, machineFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := checkRestore(c); err != nil {
@@ -51,6 +53,9 @@ func (env *environment) restoreCommand() *cli.Command {
 			}
 			if c.IsSet("to") {
 				return env.restoreOver(c, p)
+			}
+			if c.Bool("instant") {
+				return env.instant(c, p)
 			}
 			return env.restore(c, p)
 		},
@@ -71,6 +76,9 @@ func checkRestore(c *cli.Context) error {
 	}
 	if c.String("o") == "" {
 		return hint(errors.New("vbk restore needs a folder to write into: -o DIR"), "vbk restore %s -o /srv/restore", what)
+	}
+	if c.Bool("instant") {
+		return checkInstant(c)
 	}
 	if f := c.String("format"); f != "qcow2" && f != "raw" {
 		return fmt.Errorf("flag -format: %q is neither qcow2 nor raw", f)

@@ -17,6 +17,7 @@ import (
 type machines interface {
 	executor.Machines
 	executor.Drills
+	executor.Recovers
 }
 
 const machineHelp = "-define defines the machine on its new disks, under another name and UUID and with new MAC\n" +
@@ -43,7 +44,7 @@ func hostFlags() []cli.Flag {
 
 // checkMachine looks at the arguments alone.
 func checkMachine(c *cli.Context) error {
-	if !c.Bool("define") {
+	if !c.Bool("define") && !c.Bool("instant") {
 		for _, name := range []string{"start", "name", "keep-identity", "trust-xml", "host", "connect"} {
 			if c.IsSet(name) {
 				return fmt.Errorf("flag -%s belongs to -define", name)
@@ -129,13 +130,20 @@ func (b rebuild) close() {
 	}
 }
 
+// machine is what the flags want a machine to be.
+func (env *environment) machine(c *cli.Context) (m executor.Machine, err error) {
+	m = executor.Machine{Name: c.String("name"), Trust: c.Bool("trust-xml")}
+	if !c.Bool("keep-identity") {
+		m.UUID, err = drawUUID(env.random)
+	}
+	return m, err
+}
+
 // prepareMachine finds out before hours of work whether the machine can be defined.
 func (env *environment) prepareMachine(c *cli.Context, p opened, r executor.Restoration) (b rebuild, err error) {
-	m := executor.Machine{Name: c.String("name"), Trust: c.Bool("trust-xml")}
-	if !c.Bool("keep-identity") {
-		if m.UUID, err = drawUUID(env.random); err != nil {
-			return b, err
-		}
+	m, err := env.machine(c)
+	if err != nil {
+		return b, err
 	}
 	b.start = c.Bool("start")
 	if b.Definition, err = m.Define(p, r); err != nil {

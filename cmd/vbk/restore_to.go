@@ -16,7 +16,7 @@ import (
 
 // checkOver looks at the arguments of -to alone.
 func checkOver(c *cli.Context) error {
-	for _, name := range []string{"o", "define", "resume", "preallocate"} {
+	for _, name := range []string{"o", "define", "instant", "resume", "preallocate"} {
 		if c.IsSet(name) {
 			return fmt.Errorf("flags -to and -%s exclude each other", name)
 		}

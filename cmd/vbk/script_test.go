@@ -117,7 +117,7 @@ func (th *theatre) environment(ts *testscript.TestScript) *environment {
 		root:     ts.Getenv("NOT_ROOT") == "",
 		terminal: th.columns > 0, width: max(th.columns, 80),
 		now: th.clock, random: th.random,
-		openHost: th.openHost, dial: th.dial,
+		openHost: th.openHost, dial: th.dial, detach: th.detach(ts),
 		exit: func(int) { panic("a second signal in a script") },
 	}
 	th.stdin = ""

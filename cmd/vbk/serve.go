@@ -22,10 +22,10 @@ import (
 func (env *environment) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "export the disks of a point by NBD", ArgsUsage: "POINT",
-		UsageText: "vbk serve POINT [-socket PATH | -listen ADDR] [-writable] [-disk TARGET] [-run COMMAND]\n" +
+		UsageText: "vbk serve POINT [-socket PATH | -listen ADDR] [-writable] [-disk TARGET] [-run COMMAND | -while IMAGE]\n" +
 			"       vbk serve -i PATH [-until POINT] ...",
 		Description: points + "\n\nEach disk is an export of its name. Nothing is ever written to the store: with -writable, what\n" +
-			"clients write is kept in temporary files and forgotten at the end. vbk serves until it is\ninterrupted, or until COMMAND has ended.\n\n" +
+			"clients write is kept in temporary files and forgotten at the end. vbk serves until it is\ninterrupted, until COMMAND has ended, or until no qcow2 IMAGE lies on anything any more.\n\n" +
 			"  vbk serve web01@latest -socket /run/web01.sock\n" +
 			"  vbk serve web01@latest -disk vda -run 'guestfish --ro --format=raw -a \"$uri\" -i ll /etc'\n" +
 			"  vbk serve -i /mnt/usb/web01-4c1f9d2a -listen localhost:10809\n\n" + pathHelp,
@@ -38,6 +38,7 @@ func (env *environment) serveCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "disk", Usage: "only the disk `TARGET`; repeatable"},
 			&cli.BoolFlag{Name: "writable", Usage: "let clients write, into temporary files"},
 			&cli.StringFlag{Name: "overlays", Usage: "with -writable: make these files in `DIR`", DefaultText: "TMPDIR"},
+			&cli.StringSliceFlag{Name: "while", Usage: "end when the qcow2 `IMAGE` stands alone; repeatable: when all do"},
 			&cli.StringFlag{Name: "run", Usage: "run `COMMAND` in sh and end with it; it has $uri, $uri_vda and $socket"},
 		},
 		Action: func(c *cli.Context) error {
@@ -75,6 +76,8 @@ func checkServe(c *cli.Context) error {
 		return err
 	case c.IsSet("socket") && c.IsSet("listen"):
 		return errors.New("flags -socket and -listen exclude each other")
+	case c.IsSet("run") && c.IsSet("while"):
+		return errors.New("flags -run and -while exclude each other")
 	case c.IsSet("overlays") && !c.Bool("writable"):
 		return errors.New("flag -overlays belongs to -writable")
 	case c.IsSet("tls") && !c.IsSet("listen"):
@@ -98,7 +101,7 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 		return err
 	}
 	defer d.remove()
-	s := executor.Serving{Disks: targets, Listener: d.listener}
+	s := executor.Serving{Disks: targets, Listener: d.listener, Exact: p.exact}
 	s.Server = nbd.Server{TLS: d.tls, Report: env.servingFailed}
 	if c.Bool("writable") {
 		s.Overlays = c.String("overlays")
@@ -116,9 +119,13 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 	done := make(chan struct{})
 	env.beside(func() {
 		defer close(done)
-		if c.IsSet("run") {
+		switch {
+		case c.IsSet("run"):
 			defer cancel()
 			ran = env.runBeside(ctx, c.String("run"), d, targets)
+		case c.IsSet("while"):
+			defer cancel()
+			executor.AwaitAlone(ctx, env.paths(c.StringSlice("while")))
 		}
 	})
 	err = p.failed(executor.Serve(ctx, p, s))

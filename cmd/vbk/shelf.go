@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,8 @@ type opened struct {
 	warning    string    // "" if there is none
 	next       string    // what to do if it is damaged
 	unsound    bool      // something beside it is known to be wrong
+	exact      string    // names the point and no other, in the words of executor.Serving
+	path       []string  // flags of a command that opens it without a configuration
 }
 
 // otherwise is what to do about a damaged point that -i found.
@@ -177,7 +180,7 @@ func (env *environment) open(ctx context.Context, s shelf, until string, disks [
 	}
 	if exact {
 		o, err := some[0].open()
-		o.id = some[0].name
+		o.id, o.path = some[0].name, env.again(s, some[0])
 		return o, o.failed(err)
 	}
 	for i, p := range slices.Backward(some) {
@@ -198,13 +201,22 @@ func (env *environment) open(ctx context.Context, s shelf, until string, disks [
 		if newer := len(some) - 1 - i; newer > 0 {
 			env.complain(hint(fmt.Errorf("warning: %s is older than what was asked for: %s, damaged", o.name, count(newer, "newer point")), "%s", next))
 		}
-		o.id = p.name
+		o.id, o.path = p.name, env.again(s, p)
 		return o, nil
 	}
 	if len(some) == 0 {
 		return opened{}, hint(fmt.Errorf("no such point in %s", s.path), "%s", points)
 	}
 	return opened{}, failWith(exitUnsound, hint(fmt.Errorf("no point in %s restores", s.path), "%s", next))
+}
+
+// again are the flags that open a point of a shelf once more, from anywhere.
+func (env *environment) again(s shelf, p shelved) []string {
+	at := env.path(s.path)
+	if whole, err := filepath.Abs(at); err == nil {
+		at = whole
+	}
+	return []string{"-i", at, "-until", p.name}
 }
 
 // damaged says whether one of these disks, or of all if none is named, is known

@@ -72,6 +72,8 @@ func (l located) shelved(path string, c store.Chain, p store.Point) shelved {
 // open opens a point to restore it.
 func (f found) open() (opened, error) {
 	o := opened{name: f.String(), when: shortTime(f.point.Start) + " UTC", unsound: len(f.chain.Problems) > 0}
+	o.exact = f.folder.UUID + "/" + pointName(f.chain, f.point)
+	o.path = []string{"-i", filepath.Join(f.repo.Path(), f.folder.Folder), "-until", pointName(f.chain, f.point)}
 	reader, err := f.repo.OpenChain(f.folder.Folder, f.chain.Name)
 	if err != nil {
 		return o, err

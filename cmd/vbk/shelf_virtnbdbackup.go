@@ -51,7 +51,8 @@ func (p foreignPoint) shelved(path string) shelved {
 		}
 	}
 	s.open = func() (opened, error) {
-		return opened{RestorePoint: p, Closer: p, name: p.Name, when: p.when(), warning: p.unsummed(), next: otherwise(path)}, nil
+		exact := fmt.Sprintf("%s/%s/%s", p.folder.UUID, p.Name, p.when()) // names of checkpoints come again with each full
+		return opened{RestorePoint: p, Closer: p, name: p.Name, when: p.when(), warning: p.unsummed(), next: otherwise(path), exact: exact}, nil
 	}
 	return s
 }

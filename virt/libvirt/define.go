@@ -107,6 +107,46 @@ func (h *Host) Destroy(ctx context.Context, uuid string) error {
 	return err
 }
 
+// Pull begins to copy what the image of a disk lies on into that image, which then
+// stands alone (virDomainBlockPull). It is no error if that is under way.
+func (h *Host) Pull(ctx context.Context, uuid, target string) error {
+	_, err := withDomain(ctx, h, "pull disk "+target+" of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+		if info, err := d.GetBlockJobInfo(target, 0); err == nil && info.Type == libvirt.DOMAIN_BLOCK_JOB_TYPE_PULL {
+			return struct{}{}, nil
+		}
+		return struct{}{}, d.BlockPull(target, 0, 0)
+	})
+	return err
+}
+
+// Pulling tells how far a Pull is, in bytes; false if none is under way. Whether it
+// has done its work the image tells.
+func (h *Host) Pulling(ctx context.Context, uuid, target string) (done, total int64, active bool, err error) {
+	info, err := withDomain(ctx, h, "look at pull of disk "+target+" of domain", uuid, func(d *libvirt.Domain) (*libvirt.DomainBlockJobInfo, error) {
+		info, err := d.GetBlockJobInfo(target, 0)
+		if isCode(err, libvirt.ERR_OPERATION_INVALID) { // it is shut off
+			return nil, nil
+		}
+		return info, err
+	})
+	if err != nil || info == nil || info.Type != libvirt.DOMAIN_BLOCK_JOB_TYPE_PULL {
+		return 0, 0, false, err
+	}
+	return int64(info.Cur), int64(info.End), true, nil
+}
+
+// Continue lets a domain run on that an error of a disk has paused, and no other.
+func (h *Host) Continue(ctx context.Context, uuid string) error {
+	_, err := withDomain(ctx, h, "resume domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+		state, reason, err := d.GetState()
+		if err == nil && state == libvirt.DOMAIN_PAUSED && libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_IOERROR {
+			err = d.Resume()
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
 // QEMUUser is the user and group that QEMU runs as, by the baselabel of libvirt's DAC
 // driver.
 func (h *Host) QEMUUser(ctx context.Context) (uid, gid int, err error) {

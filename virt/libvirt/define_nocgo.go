@@ -23,5 +23,16 @@ func (h *Host) StartTransient(context.Context, string) error { return errNoCgo }
 // Destroy fails.
 func (h *Host) Destroy(context.Context, string) error { return errNoCgo }
 
+// Pull fails.
+func (h *Host) Pull(context.Context, string, string) error { return errNoCgo }
+
+// Pulling fails.
+func (h *Host) Pulling(context.Context, string, string) (done, total int64, active bool, err error) {
+	return 0, 0, false, errNoCgo
+}
+
+// Continue fails.
+func (h *Host) Continue(context.Context, string) error { return errNoCgo }
+
 // QEMUUser fails.
 func (h *Host) QEMUUser(context.Context) (uid, gid int, err error) { return 0, 0, errNoCgo }

@@ -1,0 +1,181 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"vbk/plan"
+	"vbk/virt"
+)
+
+// Start has the machine run, which is served on the socket: it is defined and
+// started if need be, and QEMU begins to pull. A machine that an error has paused,
+// because the server had gone or there was no space, runs on.
+func (i Instant) Start(ctx context.Context, host Recovers) error {
+	uid, gid, err := host.QEMUUser(ctx)
+	if err == nil {
+		err = os.Chown(i.Socket(), uid, gid)
+	}
+	if err != nil {
+		return fmt.Errorf("give the server's socket to QEMU's user: %w", err)
+	}
+	if err := i.define(ctx, host); err != nil {
+		return err
+	}
+	d, err := host.Domain(ctx, i.UUID)
+	if err != nil {
+		return err
+	}
+	if !d.State.Active() {
+		if err := i.launch(ctx, host); err != nil {
+			return err
+		}
+	}
+	if err := host.Continue(ctx, i.UUID); err != nil {
+		return err
+	}
+	for _, t := range i.targets {
+		if alone, err := i.alone(t); alone || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := host.Pull(ctx, i.UUID, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// define defines the machine, unless it is.
+func (i Instant) define(ctx context.Context, host Recovers) error {
+	known, err := host.Known(ctx, i.Name, i.UUID)
+	if err != nil || i.itself(known) {
+		return err
+	}
+	doc, err := virt.StopOnErrors(i.XML)
+	if err != nil {
+		return err
+	}
+	return i.enter(ctx, host, doc)
+}
+
+// alone says whether the image of a disk lies on nothing any more.
+func (i Instant) alone(target string) (bool, error) {
+	backing, err := readBacking(i.restoration.path(target))
+	return err == nil && backing == "", err
+}
+
+// pullInterval is how often the state of the pulls is looked at.
+const pullInterval = 500 * time.Millisecond
+
+// Follow waits until all disks stand alone, and gives the machine the definition
+// that it is to have. When ctx ends, QEMU goes on. progress is told the bytes of a
+// disk that are gone through.
+func (i Instant) Follow(ctx context.Context, host Recovers, progress func(disk string, done, total int64)) error {
+	tick := time.NewTicker(pullInterval)
+	defer tick.Stop()
+	pending := append([]string(nil), i.targets...)
+	var stopped error
+	for {
+		var left []string
+		for _, t := range pending {
+			active, err := i.look(ctx, host, t, progress)
+			stopped = errors.Join(stopped, err)
+			if active {
+				left = append(left, t)
+			}
+		}
+		if pending = left; len(pending) == 0 || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case stopped != nil:
+		return &hintError{stopped, i.explain(ctx, host)}
+	}
+	return i.settle(ctx, host)
+}
+
+// look looks at the pull of one disk.
+func (i Instant) look(ctx context.Context, host Recovers, target string, progress func(disk string, done, total int64)) (active bool, err error) {
+	done, total, active, err := host.Pulling(ctx, i.UUID, target)
+	if err != nil {
+		return false, err
+	}
+	if active {
+		progress(target, done, total)
+		return true, nil
+	}
+	alone, err := i.alone(target) // after the job has ended, which writes the header before
+	if err == nil && !alone {
+		err = fmt.Errorf("QEMU has stopped copying disk %s before its end", target)
+	}
+	return false, err
+}
+
+// explain says what may have stopped the copying.
+func (i Instant) explain(ctx context.Context, host Recovers) string {
+	again := "; then the same command with -resume goes on"
+	d, err := host.Domain(ctx, i.UUID)
+	if err == nil && !d.State.Active() {
+		return "the machine is shut off, and its disks are copied while it runs: the same command with -resume starts it and goes on"
+	}
+	if !i.Served(ctx) {
+		return "nobody serves the point any more: the same command with -resume does, and goes on"
+	}
+	if free, total, err := statfs(i.restoration.Dir); err == nil && free < min(spaceLeast, total/10) {
+		return fmt.Sprintf("%s has only %s free: make room", i.restoration.Dir, plan.Bytes(free)) + again
+	}
+	return "serve.log beside the disks and QEMU's log say more" + again
+}
+
+// settle takes from the definition what only the recovery needed, and wants the
+// machine to know nothing of the server.
+func (i Instant) settle(ctx context.Context, host Recovers) error {
+	doc, err := host.DomainXML(ctx, i.UUID)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(doc, i.Socket()) {
+		return fmt.Errorf("the definition of %s still names %s", i.Name, i.Socket())
+	}
+	if doc, err = virt.ErrorPoliciesOf(doc, i.XML); err != nil {
+		return err
+	}
+	return host.DefineXML(ctx, doc)
+}
+
+// AwaitAlone waits until none of these images lies on anything. One that is not
+// there needs nothing.
+func AwaitAlone(ctx context.Context, images []string) {
+	tick := time.NewTicker(pullInterval)
+	defer tick.Stop()
+	for {
+		needed := false
+		for _, image := range images {
+			backing, err := readBacking(image)
+			needed = needed || backing != "" || err != nil && !errors.Is(err, os.ErrNotExist)
+		}
+		if !needed {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+

@@ -1,0 +1,79 @@
+package virt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// errorPolicies are the attributes of a disk's <driver> that say what QEMU does
+// about an error.
+var errorPolicies = []string{"error_policy", "rerror_policy"}
+
+// StopOnErrors changes a definition so that an error of any disk pauses the machine
+// instead of reaching the guest, which would take the disk for broken.
+func StopOnErrors(doc string) (string, error) {
+	return eachDriver(doc, func(_ string, driver *element) {
+		for _, name := range errorPolicies {
+			driver.set(name, "stop")
+		}
+	})
+}
+
+// ErrorPoliciesOf gives the disks of a definition what another one says QEMU does
+// about errors of the same targets.
+func ErrorPoliciesOf(doc, like string) (string, error) {
+	policies := map[string]*element{}
+	if _, err := eachDriver(like, func(target string, driver *element) { policies[target] = driver }); err != nil {
+		return "", err
+	}
+	return eachDriver(doc, func(target string, driver *element) {
+		for _, name := range errorPolicies {
+			driver.unset(name)
+			if value := policies[target].attr(name); value != "" {
+				driver.set(name, value)
+			}
+		}
+	})
+}
+
+// eachDriver changes the <driver> of each disk, but of media in drives.
+func eachDriver(doc string, change func(target string, driver *element)) (string, error) {
+	root, err := parseElement(doc)
+	if err != nil {
+		return "", fmt.Errorf("parse domain XML: %w", err)
+	}
+	for _, devices := range root.all("devices") {
+		for _, disk := range devices.all("disk") {
+			if driver := disk.child("driver"); driver != nil && disk.attr("device") != "cdrom" && disk.attr("device") != "floppy" {
+				change(disk.child("target").attr("dev"), driver)
+			}
+		}
+	}
+	return root.String(), nil
+}
+
+// ReadBacking reads from the header of a qcow2 file what it lies on, "" if it
+// stands alone. A QEMU may have the file open.
+func ReadBacking(r io.ReaderAt) (string, error) {
+	h := make([]byte, 20)
+	if _, err := r.ReadAt(h, 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read qcow2 image: %w", err)
+	}
+	if string(h[:4]) != "QFI\xfb" {
+		return "", ErrNotQcow2
+	}
+	offset, length := binary.BigEndian.Uint64(h[8:]), binary.BigEndian.Uint32(h[16:])
+	if offset == 0 {
+		return "", nil
+	}
+	if length > 1023 || offset > 1<<21 { // it lies in the first cluster
+		return "", fmt.Errorf("read qcow2 image: a backing file of %d bytes at %d", length, offset)
+	}
+	name := make([]byte, length)
+	if _, err := r.ReadAt(name, int64(offset)); err != nil {
+		return "", fmt.Errorf("read qcow2 image: %w", err)
+	}
+	return string(name), nil
+}
