@@ -24,7 +24,8 @@ func newGuest(t *testing.T, name string) (*machine, executor.ChainPoint) {
 	t.Helper()
 	m := newMachine(t, name+"-other", "qcow2")
 	linux := embedtest.BuildLinux(t)
-	m.uuid = m.root.Define(t, embedtest.Machine{Name: name, Linux: &linux, Disks: []embedtest.DiskSpec{{Target: "vda", Size: 64 << 20, Ext4: true}}})
+	m.uuid = m.root.Define(t, embedtest.Machine{Name: name, Linux: &linux, Disks: []embedtest.DiskSpec{{Target: "vda", Size: 64 << 20, Ext4: true}, {Target: "vdb", Size: 8 << 20}}})
+	m.root.Write(t, m.uuid, "vdb", 1<<20, 6<<20, 0x5a)
 	m.config.Domains[0].UUIDs = []string{m.uuid}
 	m.config.Domains[0].Policy.Extra = config.Extra{NVRAM: true, Kernel: true}
 	m.now = m.now.Add(25 * time.Hour)

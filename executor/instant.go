@@ -24,6 +24,7 @@ import (
 // whatever ends, whenever, the same steps again complete it.
 type Instant struct {
 	Definition
+	Rate        int64 // at which each disk is copied at most, bytes a second; 0: any
 	restoration Restoration
 	targets     []string
 	exact       string // see Serving
@@ -35,9 +36,10 @@ type Recovers interface {
 	Machines
 	Domain(ctx context.Context, uuid string) (virt.Domain, error)
 	QEMUUser(ctx context.Context) (uid, gid int, err error)
-	Pull(ctx context.Context, uuid, target string) error
+	Pull(ctx context.Context, uuid, target string, rate int64) error
 	Pulling(ctx context.Context, uuid, target string) (done, total int64, active bool, err error)
 	Continue(ctx context.Context, uuid string) error
+	Flush(ctx context.Context, uuid string) error
 }
 
 // Instant plans to run the machine from a point whose disks are served as

@@ -13,7 +13,7 @@ import (
 )
 
 // Start has the machine run, which is served on the socket: it is defined and
-// started if need be, and QEMU begins to pull. A machine that an error has paused,
+// started if need be, and QEMU begins to pull, or goes on at another Rate. A machine that an error has paused,
 // because the server had gone or there was no space, runs on.
 func (i Instant) Start(ctx context.Context, host Recovers) error {
 	uid, gid, err := host.QEMUUser(ctx)
@@ -45,7 +45,7 @@ func (i Instant) Start(ctx context.Context, host Recovers) error {
 			}
 			continue
 		}
-		if err := host.Pull(ctx, i.UUID, t); err != nil {
+		if err := host.Pull(ctx, i.UUID, t, i.Rate); err != nil {
 			return err
 		}
 	}
@@ -141,12 +141,26 @@ func (i Instant) explain(ctx context.Context, host Recovers) string {
 	return "serve.log beside the disks and QEMU's log say more" + again
 }
 
-// settle takes from the definition what only the recovery needed, and wants the
-// machine to know nothing of the server.
+// settle makes the images durable, takes from the definition what only the recovery
+// needed, and wants the machine to know nothing of the server. QEMU 7.2 writes in the
+// header that an image stands alone before it writes where the data is: should it end
+// in between, that image has lost what was copied, and nothing tells.
 func (i Instant) settle(ctx context.Context, host Recovers) error {
 	doc, err := host.DomainXML(ctx, i.UUID)
 	if err != nil {
 		return err
+	}
+	if recovering, err := virt.StopsOnErrors(doc); err != nil || !recovering { // this was done
+		return err
+	}
+	if err := host.Flush(ctx, i.UUID); err != nil {
+		return &hintError{fmt.Errorf("the disks are copied, but nothing says that they are durable: %w", err),
+			"if the machine is paused: virsh resume, and the same command with -resume; if it has ended since, restore again into another folder"}
+	}
+	for _, path := range i.Images() {
+		if err := syncFile(path); err != nil {
+			return err
+		}
 	}
 	if strings.Contains(doc, i.Socket()) {
 		return fmt.Errorf("the definition of %s still names %s", i.Name, i.Socket())
@@ -155,6 +169,14 @@ func (i Instant) settle(ctx context.Context, host Recovers) error {
 		return err
 	}
 	return host.DefineXML(ctx, doc)
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // AwaitAlone waits until none of these images lies on anything. One that is not

@@ -21,6 +21,17 @@ func StopOnErrors(doc string) (string, error) {
 	})
 }
 
+// StopsOnErrors says whether a definition is as StopOnErrors makes it.
+func StopsOnErrors(doc string) (stops bool, err error) {
+	stops = true
+	_, err = eachDriver(doc, func(_ string, driver *element) {
+		for _, name := range errorPolicies {
+			stops = stops && driver.attr(name) == "stop"
+		}
+	})
+	return stops, err
+}
+
 // ErrorPoliciesOf gives the disks of a definition what another one says QEMU does
 // about errors of the same targets.
 func ErrorPoliciesOf(doc, like string) (string, error) {

@@ -11,7 +11,7 @@ import (
 
 // Pull has qemu-img do what a QEMU would, at once: through the server that vbk has
 // started, as the image's header names it.
-func (h *twin) Pull(ctx context.Context, uuid, target string) error {
+func (h *twin) Pull(ctx context.Context, uuid, target string, _ int64) error {
 	d, err := h.Domain(ctx, uuid)
 	if err != nil {
 		return err
@@ -31,6 +31,9 @@ func (h *twin) Pull(ctx context.Context, uuid, target string) error {
 func (*twin) Pulling(context.Context, string, string) (done, total int64, active bool, err error) {
 	return 0, 0, false, nil
 }
+
+// Flush has nothing to do: qemu-img has.
+func (*twin) Flush(context.Context, string) error { return nil }
 
 // Continue has nothing to do: errors do not pause the twin's machines.
 func (*twin) Continue(context.Context, string) error { return nil }

@@ -108,13 +108,14 @@ func (h *Host) Destroy(ctx context.Context, uuid string) error {
 }
 
 // Pull begins to copy what the image of a disk lies on into that image, which then
-// stands alone (virDomainBlockPull). It is no error if that is under way.
-func (h *Host) Pull(ctx context.Context, uuid, target string) error {
+// stands alone (virDomainBlockPull), at most rate bytes a second, 0: at any speed. If
+// that is under way it gets the rate.
+func (h *Host) Pull(ctx context.Context, uuid, target string, rate int64) error {
 	_, err := withDomain(ctx, h, "pull disk "+target+" of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
 		if info, err := d.GetBlockJobInfo(target, 0); err == nil && info.Type == libvirt.DOMAIN_BLOCK_JOB_TYPE_PULL {
-			return struct{}{}, nil
+			return struct{}{}, d.BlockJobSetSpeed(target, uint64(rate), libvirt.DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES)
 		}
-		return struct{}{}, d.BlockPull(target, 0, 0)
+		return struct{}{}, d.BlockPull(target, uint64(rate), libvirt.DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES)
 	})
 	return err
 }
@@ -133,6 +134,25 @@ func (h *Host) Pulling(ctx context.Context, uuid, target string) (done, total in
 		return 0, 0, false, err
 	}
 	return int64(info.Cur), int64(info.End), true, nil
+}
+
+// Flush has QEMU write what it keeps of its images in memory, which it does when a
+// machine pauses: a running one does for an instant.
+func (h *Host) Flush(ctx context.Context, uuid string) error {
+	_, err := withDomain(ctx, h, "flush disks of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
+		state, _, err := d.GetState()
+		if err == nil && state != libvirt.DOMAIN_RUNNING {
+			err = errors.New("it does not run")
+		}
+		if err == nil {
+			err = d.Suspend()
+		}
+		if err == nil {
+			err = d.Resume()
+		}
+		return struct{}{}, err
+	})
+	return err
 }
 
 // Continue lets a domain run on that an error of a disk has paused, and no other.

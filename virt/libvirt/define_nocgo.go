@@ -24,12 +24,15 @@ func (h *Host) StartTransient(context.Context, string) error { return errNoCgo }
 func (h *Host) Destroy(context.Context, string) error { return errNoCgo }
 
 // Pull fails.
-func (h *Host) Pull(context.Context, string, string) error { return errNoCgo }
+func (h *Host) Pull(context.Context, string, string, int64) error { return errNoCgo }
 
 // Pulling fails.
 func (h *Host) Pulling(context.Context, string, string) (done, total int64, active bool, err error) {
 	return 0, 0, false, errNoCgo
 }
+
+// Flush fails.
+func (h *Host) Flush(context.Context, string) error { return errNoCgo }
 
 // Continue fails.
 func (h *Host) Continue(context.Context, string) error { return errNoCgo }
