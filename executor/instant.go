@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"vbk/plan"
 	"vbk/virt"
+	"vbk/virt/qcow2"
 )
 
 // Instant is a machine that runs before its disks are restored: each disk is a
@@ -67,8 +69,12 @@ func (m Machine) Instant(p RestorePoint, r Restoration, exact string) (i Instant
 		return i, err
 	}
 	old, err := virt.ParseDomain(string(doc))
+	if err != nil {
+		return i, err
+	}
 	i.resumed = true
 	i.Definition = Definition{Name: old.Name, UUID: old.UUID, XML: string(doc), Path: path, replaces: true}
+	i.tpm, err = p.Extra(tpmFile)
 	return i, err
 }
 
@@ -229,9 +235,10 @@ func (i Instant) image(ctx context.Context, p RestorePoint, target string) error
 		return err
 	}
 	partial := path + ".partial"
-	err = runTool(ctx, "qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o", "compat=1.1", "-F", "raw", "-b", i.backing(target), partial, size)
+	output, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o", "compat=1.1",
+		"-F", "raw", "-b", i.backing(target), partial, size).CombinedOutput()
 	if err != nil {
-		return err
+		return toolError("qemu-img", err, string(output))
 	}
 	return renameNew(partial, path)
 }
@@ -243,7 +250,7 @@ func readBacking(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return virt.ReadBacking(f)
+	return qcow2.ReadBacking(f)
 }
 
 // Served says whether a server answers on the socket. One that is dead leaves its

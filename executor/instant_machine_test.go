@@ -49,7 +49,7 @@ func TestInstant(t *testing.T) {
 
 	i.Rate = 64 << 10
 	stop := m.serveFor(p, i)
-	if err := i.Start(ctx, m.host); err != nil {
+	if err := i.Start(ctx, m.host, m.root.URI()); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -72,7 +72,7 @@ func TestInstant(t *testing.T) {
 	}
 	i.Rate = 64 << 10
 	stop = m.serveFor(p, i)
-	if err := i.Start(ctx, m.host); err != nil {
+	if err := i.Start(ctx, m.host, m.root.URI()); err != nil {
 		t.Fatal(err)
 	}
 	m.awaitDomain(ctx, func(d virt.Domain) bool { return d.Agent })
@@ -80,7 +80,7 @@ func TestInstant(t *testing.T) {
 		t.Fatalf("vdb is there already (%v), so the machine has shown nothing", err)
 	}
 	i.Rate = 0
-	if err := i.Start(ctx, m.host); err != nil {
+	if err := i.Start(ctx, m.host, m.root.URI()); err != nil {
 		t.Fatal(err)
 	}
 	told := false

@@ -14,8 +14,8 @@ import (
 
 // Start has the machine run, which is served on the socket: it is defined and
 // started if need be, and QEMU begins to pull, or goes on at another Rate. A machine that an error has paused,
-// because the server had gone or there was no space, runs on.
-func (i Instant) Start(ctx context.Context, host Recovers) error {
+// because the server had gone or there was no space, runs on. The host is that of uri.
+func (i Instant) Start(ctx context.Context, host Recovers, uri string) error {
 	uid, gid, err := host.QEMUUser(ctx)
 	if err == nil {
 		err = os.Chown(i.Socket(), uid, gid)
@@ -23,7 +23,7 @@ func (i Instant) Start(ctx context.Context, host Recovers) error {
 	if err != nil {
 		return fmt.Errorf("give the server's socket to QEMU's user: %w", err)
 	}
-	if err := i.define(ctx, host); err != nil {
+	if err := i.define(ctx, host, uri); err != nil {
 		return err
 	}
 	d, err := host.Domain(ctx, i.UUID)
@@ -53,7 +53,7 @@ func (i Instant) Start(ctx context.Context, host Recovers) error {
 }
 
 // define defines the machine, unless it is.
-func (i Instant) define(ctx context.Context, host Recovers) error {
+func (i Instant) define(ctx context.Context, host Recovers, uri string) error {
 	known, err := host.Known(ctx, i.Name, i.UUID)
 	if err != nil || i.itself(known) {
 		return err
@@ -62,7 +62,7 @@ func (i Instant) define(ctx context.Context, host Recovers) error {
 	if err != nil {
 		return err
 	}
-	return i.enter(ctx, host, doc)
+	return i.enter(ctx, host, uri, doc)
 }
 
 // alone says whether the image of a disk lies on nothing any more.

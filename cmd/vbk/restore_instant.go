@@ -87,7 +87,7 @@ func (i *instant) begin(ctx context.Context, uri string) error {
 	if err := i.serve(ctx); err != nil {
 		return hint(err, "the same command with -resume tries again")
 	}
-	if err := i.Start(ctx, i.host); err != nil {
+	if err := i.Start(ctx, i.host, uri); err != nil {
 		return hint(err, "%s", cmp.Or(hintOf(err), "the same command with -resume tries again; or remove "+i.dir+", which ends the server"))
 	}
 	for _, change := range i.Changes {
