@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ func (i Instant) Start(ctx context.Context, host Recovers, uri string) error {
 		return err
 	}
 	if !d.State.Active() {
+		if err := i.checkDurable(); err != nil {
+			return err
+		}
 		if err := i.launch(ctx, host); err != nil {
 			return err
 		}
@@ -119,7 +123,10 @@ func (i Instant) look(ctx context.Context, host Recovers, target string, progres
 		return true, nil
 	}
 	alone, err := i.alone(target) // after the job has ended, which writes the header before
-	if err == nil && !alone {
+	if alone {
+		return false, i.secure(ctx, host, target)
+	}
+	if err == nil {
 		err = fmt.Errorf("QEMU has stopped copying disk %s before its end", target)
 	}
 	return false, err
@@ -130,6 +137,9 @@ func (i Instant) explain(ctx context.Context, host Recovers) string {
 	again := "; then the same command with -resume goes on"
 	d, err := host.Domain(ctx, i.UUID)
 	if err == nil && !d.State.Active() {
+		if i.checkDurable() != nil {
+			return "the machine has ended too early: restore again, into another folder"
+		}
 		return "the machine is shut off, and its disks are copied while it runs: the same command with -resume starts it and goes on"
 	}
 	if !i.Served(ctx) {
@@ -141,10 +151,44 @@ func (i Instant) explain(ctx context.Context, host Recovers) string {
 	return "serve.log beside the disks and QEMU's log say more" + again
 }
 
-// settle makes the images durable, takes from the definition what only the recovery
-// needed, and wants the machine to know nothing of the server. QEMU 7.2 writes in the
-// header that an image stands alone before it writes where the data is: should it end
-// in between, that image has lost what was copied, and nothing tells.
+// copied is a file that says that the image of a disk is durable.
+func (i Instant) copied(target string) string {
+	return filepath.Join(i.restoration.Dir, target+".copied")
+}
+
+// secure makes an image durable that lies on nothing any more. QEMU 7.2 writes that in
+// its header before it writes where the data is: should it end in between, the image
+// has lost what was copied, and nothing tells.
+func (i Instant) secure(ctx context.Context, host Recovers, target string) error {
+	if _, err := os.Lstat(i.copied(target)); err == nil {
+		return nil
+	}
+	if err := host.Flush(ctx, i.UUID); err != nil {
+		return fmt.Errorf("disk %s is copied, but not known to be durable: %w", target, err)
+	}
+	if err := syncFile(i.restoration.path(target)); err != nil {
+		return err
+	}
+	return writeSmall(i.copied(target), nil)
+}
+
+// checkDurable is for a machine that has ended: an image that lies on nothing must
+// have been secured before.
+func (i Instant) checkDurable() error {
+	for _, t := range i.targets {
+		alone, err := i.alone(t)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(i.copied(t)); alone && err != nil {
+			return &hintError{fmt.Errorf("the machine has ended before disk %s was known to be durable", t), "restore again, into another folder"}
+		}
+	}
+	return nil
+}
+
+// settle takes from the definition what only the recovery needed, and wants the
+// machine to know nothing of the server.
 func (i Instant) settle(ctx context.Context, host Recovers) error {
 	doc, err := host.DomainXML(ctx, i.UUID)
 	if err != nil {
@@ -152,15 +196,6 @@ func (i Instant) settle(ctx context.Context, host Recovers) error {
 	}
 	if recovering, err := virt.StopsOnErrors(doc); err != nil || !recovering { // this was done
 		return err
-	}
-	if err := host.Flush(ctx, i.UUID); err != nil {
-		return &hintError{fmt.Errorf("the disks are copied, but nothing says that they are durable: %w", err),
-			"if the machine is paused: virsh resume, and the same command with -resume; if it has ended since, restore again into another folder"}
-	}
-	for _, path := range i.Images() {
-		if err := syncFile(path); err != nil {
-			return err
-		}
 	}
 	if strings.Contains(doc, i.Socket()) {
 		return fmt.Errorf("the definition of %s still names %s", i.Name, i.Socket())
@@ -200,4 +235,3 @@ func AwaitAlone(ctx context.Context, images []string) {
 		}
 	}
 }
-

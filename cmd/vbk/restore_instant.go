@@ -15,10 +15,10 @@ import (
 	"vbk/executor"
 )
 
-const instantHelp = "-instant defines and starts the machine at once. Its disks are new qcow2 images in DIR that lie on the\n" +
-	"point, which a vbk of its own serves; QEMU copies what is missing while the machine runs. Ctrl-C, or\n" +
-	"the end of this command, leaves all that at work; the same command with -resume goes on with it,\n" +
-	"from whatever state it is in."
+const instantHelp = "-instant defines and starts the machine at once. Its disks are new qcow2 images in DIR that lie\n" +
+	"on the point, which a vbk of its own serves; QEMU copies what is missing while the machine runs.\n" +
+	"Ctrl-C, or the end of this command, leaves all that at work; the same command with -resume goes\n" +
+	"on with it, from whatever state it is in."
 
 // checkInstant looks at the arguments of -instant alone.
 func checkInstant(c *cli.Context) error {

@@ -57,4 +57,3 @@ func (th *theatre) detach(ts *testscript.TestScript) func(args []string, log str
 		return detached{1, ended}, nil
 	}
 }
-

@@ -22,7 +22,8 @@ import (
 func (env *environment) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "serve", Usage: "export the disks of a point by NBD", ArgsUsage: "POINT",
-		UsageText: "vbk serve POINT [-socket PATH | -listen ADDR] [-writable] [-disk TARGET] [-run COMMAND | -while IMAGE]\n" +
+		UsageText: "vbk serve POINT [-socket PATH | -listen ADDR] [-writable] [-disk TARGET]\n" +
+			"          [-run COMMAND | -while IMAGE]\n" +
 			"       vbk serve -i PATH [-until POINT] ...",
 		Description: points + "\n\nEach disk is an export of its name. Nothing is ever written to the store: with -writable, what\n" +
 			"clients write is kept in temporary files and forgotten at the end. vbk serves until it is\ninterrupted, until COMMAND has ended, or until no qcow2 IMAGE lies on anything any more.\n\n" +
