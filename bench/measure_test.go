@@ -18,7 +18,12 @@ import (
 	"vbk/virt/libvirt/embedtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "floor" {
+		runFloor()
+	}
+	os.Exit(embedtest.Main{M: m}.Run())
+}
 
 // run is one measured command.
 type run struct {
@@ -120,6 +125,14 @@ type site struct {
 func newSite(t *testing.T, disks ...embedtest.DiskSpec) *site {
 	t.Helper()
 	s := &site{root: embedtest.Detached(t), dir: t.TempDir()}
+	if other := os.Getenv("VBK_BENCH_STORE"); other != "" { // stores and copies there, images where TMPDIR is
+		dir, err := os.MkdirTemp(other, "vbk-bench")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		s.dir = dir
+	}
 	s.vbk = filepath.Join(s.dir, "vbk")
 	must(t, exec.Command("go", "build", "-o", s.vbk, "../cmd/vbk"))
 	s.uuid = s.root.Define(t, embedtest.Machine{Name: "web01", Disks: disks})
@@ -130,8 +143,25 @@ func newSite(t *testing.T, disks ...embedtest.DiskSpec) *site {
 // configure writes a configuration; policy is lines of the domain block.
 func (s *site) configure(t *testing.T, policy string) {
 	t.Helper()
-	text := fmt.Sprintf("host \"local\" {\n  uri = %q\n  scratch_dir = %q\n}\nstore \"local\" \"s\" {\n  path = \"store\"\n}\ndomain \"web\" {\n  match = [\"web01\"]\n  store = store.local.s\n  every = \"1s\"\n%s\n}\n",
-		s.root.URI(), s.root.Dir(), policy)
+	s.write(t, "", "", policy)
+}
+
+// limited writes a configuration without compression and with one limit.
+func (s *site) limited(t *testing.T, limit, rate string) {
+	t.Helper()
+	host, store := "", ""
+	if strings.HasPrefix(limit, "limits.read") {
+		host = fmt.Sprintf("  limits {\n    read = %q\n  }\n", rate)
+	} else {
+		store = fmt.Sprintf("  limits {\n    write = %q\n  }\n", rate)
+	}
+	s.write(t, host, store, "  compression {\n    codec = \"none\"\n  }")
+}
+
+func (s *site) write(t *testing.T, host, store, domain string) {
+	t.Helper()
+	text := fmt.Sprintf("host \"local\" {\n  uri = %q\n  scratch_dir = %q\n%s}\nstore \"local\" \"s\" {\n  path = \"store\"\n%s}\ndomain \"web\" {\n  match = [\"web01\"]\n  store = store.local.s\n  every = \"1s\"\n%s\n}\n",
+		s.root.URI(), s.root.Dir(), host, store, domain)
 	if err := os.WriteFile(filepath.Join(s.dir, "b.vbk.hcl"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

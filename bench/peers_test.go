@@ -49,11 +49,11 @@ func (s *site) peer(t *testing.T, name string, more ...string) contender {
 	}}
 }
 
-// nbdcopy reads the same kind of export into a raw file; beginning and ending the
-// job is not measured.
-func (s *site) nbdcopy(t *testing.T) contender {
+// exported is a command that reads the same kind of export; beginning and ending
+// the job is not measured.
+func (s *site) exported(name string, command func(socket string) *exec.Cmd) contender {
 	socket := filepath.Join(s.root.Dir(), "copy.sock")
-	return contender{name: "nbdcopy --flush, the copy alone", pid: s.pid, prepare: func(t *testing.T) {
+	return contender{name: name, pid: s.pid, prepare: func(t *testing.T) {
 		s.fresh(t)
 		os.Remove(socket)
 		job := filepath.Join(s.dir, "job.xml")
@@ -63,8 +63,28 @@ func (s *site) nbdcopy(t *testing.T) contender {
 			t.Fatal(err)
 		}
 		must(t, s.virsh("backup-begin", "web01", job))
-	}, command: func() *exec.Cmd {
+	}, command: func() *exec.Cmd { return command(socket) }}
+}
+
+// nbdcopy writes the export into a raw file.
+func (s *site) nbdcopy() contender {
+	return s.exported("nbdcopy --flush, the copy alone", func(socket string) *exec.Cmd {
 		return exec.Command("nbdcopy", "--flush", "nbd+unix:///vda?socket="+socket, filepath.Join(s.dir, "copy.raw"))
+	})
+}
+
+// reading is the floor of all that read the export.
+func (s *site) reading() contender {
+	return s.exported("the export read and thrown away", func(socket string) *exec.Cmd {
+		return exec.Command(os.Args[0], "floor", socket)
+	})
+}
+
+// writing is the floor of all that write as many bytes.
+func (s *site) writing(bytes int64) contender {
+	return contender{name: "as many bytes written by dd, directly where that goes", prepare: s.fresh, command: func() *exec.Cmd {
+		dd := fmt.Sprintf("dd if=%s of=%s bs=1M count=%d conv=fsync", s.root.Image(s.uuid, "vda"), filepath.Join(s.dir, "copy.raw"), bytes>>20)
+		return exec.Command("sh", "-c", dd+" oflag=direct || "+dd)
 	}}
 }
 
@@ -72,7 +92,7 @@ func TestFull(t *testing.T) {
 	s := newSite(t, embedtest.DiskSpec{Target: "vda", Size: 8 * gib})
 	s.fill(t)
 	s.configure(t, "  compression {\n    codec = \"none\"\n  }")
-	compare(t, "Full backup, uncompressed, 2 GiB of files in a disk of 8 GiB", 3, s.apply("vbk apply, all of it"), s.nbdcopy(t))
+	compare(t, "Full backup, uncompressed, 2 GiB of files in a disk of 8 GiB", 5, s.apply("vbk apply, all of it"), s.nbdcopy(), s.reading(), s.writing(2*gib))
 	compare(t, "The same, with virtnbdbackup", 3, s.apply("vbk apply"), s.peer(t, "virtnbdbackup -l full"))
 	s.configure(t, "")
 	compare(t, "Full backup, compressed", 3, s.apply("vbk apply (zstd)"), s.peer(t, "virtnbdbackup -l full -z (lz4)", "-z"))

@@ -9,9 +9,12 @@ import (
 	"vbk/nbd"
 )
 
-// limitBurst bounds what a limit lets through at once, in bytes: it is what a run
-// may be ahead of its rate.
-const limitBurst = 1 << 20
+// A run may be ahead of its rate by what is due in a fiftieth of a second, so that
+// the time of a read is not lost, or by one part.
+const (
+	limitPart  = 1 << 20 // bytes that are waited for at a time
+	limitAhead = 50      // of a second
+)
 
 // limits are the rates of hosts and stores. All instances of a run share them.
 type limits struct {
@@ -30,7 +33,7 @@ func (l *limits) of(key string, bytesPerSecond int64) *limit {
 		l.rates = map[string]*rate.Limiter{}
 	}
 	if l.rates[key] == nil {
-		l.rates[key] = rate.NewLimiter(rate.Limit(bytesPerSecond), limitBurst)
+		l.rates[key] = rate.NewLimiter(rate.Limit(bytesPerSecond), int(max(limitPart, bytesPerSecond/limitAhead)))
 	}
 	return (*limit)(l.rates[key])
 }
@@ -42,7 +45,7 @@ type limit rate.Limiter
 // that waiting is not taken for standing still.
 func (l *limit) wait(ctx context.Context, n int, moved func()) error {
 	for n > 0 && l != nil {
-		part := min(n, limitBurst)
+		part := min(n, limitPart)
 		if err := (*rate.Limiter)(l).WaitN(ctx, part); err != nil {
 			return err
 		}
