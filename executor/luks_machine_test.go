@@ -70,7 +70,7 @@ func TestEncryptedMachine(t *testing.T) {
 		t.Fatalf("shut off: %v", err)
 	}
 	policy.Offline, m.quiet = "start_paused", true
-	m.restored(apply("full resync"))
+	m.restored(apply("full inc"))
 }
 
 // scratchIsSealed lets the guest overwrite what it has when the first disk is read, and looks for

@@ -22,6 +22,10 @@ type Daemon struct {
 	process *exec.Cmd
 }
 
+// daemonURI names the transport: in a process that has opened an embedded driver
+// libvirt would look for the machine there.
+const daemonURI = "qemu+unix:///system?socket=/run/libvirt/libvirt-sock"
+
 // daemonRoot is the folder for images, once the daemon's own folders are there.
 var daemonRoot = sync.OnceValues(func() (string, error) {
 	for _, dir := range []string{"/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt"} {
@@ -60,7 +64,7 @@ func NewDaemon(t testing.TB) *Daemon {
 	d := &Daemon{}
 	d.Start(t)
 	t.Cleanup(d.Kill)
-	d.Root = newRoot(t, dir, "qemu:///system", func(uri string) (driver, error) { return virsh{uri}, nil })
+	d.Root = newRoot(t, dir, daemonURI, func(uri string) (driver, error) { return virsh{uri}, nil })
 	d.run, d.logs = "/run/libvirt/qemu", "/var/log/libvirt/qemu"
 	return d
 }
@@ -81,7 +85,7 @@ func (d *Daemon) Start(t testing.TB) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.After(time.Minute); ; {
-		err := virsh{"qemu:///system"}.run("list")
+		err := virsh{daemonURI}.run("list")
 		if err == nil {
 			return
 		}
