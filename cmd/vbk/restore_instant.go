@@ -99,7 +99,7 @@ func (i *instant) begin(ctx context.Context, uri string) error {
 	} else {
 		fmt.Fprintf(env.stdout, "the process that serves %s. This command may be interrupted; that one may not: if it ends, the machine\n", i.Socket())
 	}
-	fmt.Fprintf(env.stdout, "pauses, and loses nothing: the same command with -resume goes on.\n")
+	fmt.Fprintf(env.stdout, "stops, as if its power were cut at worst: the same command with -resume goes on.\n")
 	return nil
 }
 
