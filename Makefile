@@ -9,7 +9,7 @@ PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
 	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs exfatprogs exfat-fuse jq curl swtpm swtpm-tools
 
-.PHONY: help deps build static test mutants check demo e2e fuzz bench microbench cover
+.PHONY: help deps build static test mutants check demo e2e fuzz bench microbench docs cover
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: deps ## compare with virtnbdbackup, nbdcopy, qemu-img and cp on a real QE
 
 microbench: deps ## run the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+docs: deps ## write what is generated of the pages: docs/manual.md, defaults in docs/language.md
+	UPDATE_DOCS=1 $(GO) test ./config ./cmd/vbk -run 'Documented|ManualPage' -count 1
 
 cover: deps ## coverage of all packages
 	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1

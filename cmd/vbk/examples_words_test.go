@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mattn/go-shellwords"
 )
 
 // TestCommandsInExamples reads every vbk command line of the examples and of
@@ -33,7 +35,11 @@ func TestCommandsInExamples(t *testing.T) {
 					continue // a sentence about vbk, or a synopsis
 				}
 				seen++
-				if _, err := arrange((&environment{}).app(), strings.Fields(m[1])); err != nil {
+				words, err := shellwords.Parse(m[1])
+				if err != nil { // it was cut off at a pipe inside of quotes
+					words = strings.Fields(m[1])
+				}
+				if _, err := arrange((&environment{}).app(), words); err != nil {
 					t.Errorf("%s: %s: %v", file, m[1], err)
 				}
 			}

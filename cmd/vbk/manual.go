@@ -79,6 +79,10 @@ func writeManual(m markup, app *cli.App) {
 	m.section("ENVIRONMENT")
 	m.item("VBK_VAR_NAME", "the value of the variable NAME; weaker than files of variables and -var.")
 	m.item("VBK_INPUT", "0: never ask; what would ask fails.")
+	m.item(standingArguments, "arguments for every command; with _COMMAND behind the name, VBK_CLI_ARGS_plan say, for one. They come before what is typed.")
+	m.item(logLevel, "debug, info, warn, error: log to standard error; off, which it is without the variable.")
+	m.item(logFormat, "text or json.")
+	m.item(logPath, "the log is appended to this file instead.")
 	m.item("NO_COLOR", "if set, print without colours.")
 	m.section("FILES")
 	m.item("*.vbk.hcl, *.vbk.json", "the configuration: all files of the working directory.")
@@ -188,7 +192,7 @@ func (m *markdownManual) paragraph(text string) {
 
 func (m *markdownManual) literal(text string) {
 	m.begin(false)
-	fmt.Fprintf(m, "```\n%s\n```\n", text)
+	fmt.Fprintf(m, "```text\n%s\n```\n", text)
 }
 
 func (m *markdownManual) item(term, text string) {

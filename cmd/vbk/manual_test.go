@@ -79,3 +79,21 @@ func TestManualIsAPage(t *testing.T) {
 		}
 	}
 }
+
+// TestManualPage: docs/manual.md is the manual of this program. UPDATE_DOCS=1 writes it.
+func TestManualPage(t *testing.T) {
+	const file = "../../docs/manual.md"
+	text := helpRaw(t, "manual", "-format", "markdown")
+	if os.Getenv("UPDATE_DOCS") == "1" {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(page) != text {
+		t.Error("docs/manual.md is not the manual of this program: make docs writes it")
+	}
+}
