@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -116,7 +115,7 @@ func writtenHints(t *testing.T) []string {
 		}
 	}
 	if len(all) < 20 {
-		t.Fatal(fmt.Sprintf("found only %d hints in the source", len(all)))
+		t.Fatalf("found only %d hints in the source", len(all))
 	}
 	return all
 }
