@@ -93,7 +93,7 @@ var all = []mutant{
 	}, "executor", "TestFault/full,_increment"},
 
 	{"checkpoints of others are deleted", []edit{
-		{"plan/cleanup.go", "ok && id == w.StoreID && c.Name != base", "(ok || id != w.StoreID) && c.Name != base"},
+		{"plan/cleanup.go", "ok && id == w.StoreID {", "ok || id != w.StoreID {"},
 	}, "plan", "TestCleanupNamesOnlyOurs"},
 
 	{"the newest checkpoint is the base, whoever made it", []edit{
@@ -113,7 +113,7 @@ var all = []mutant{
 	}, "executor", "TestOrder"},
 
 	{"a guest stays frozen where the job does not begin", []edit{
-		{"executor/job.go", "	if err := errors.Join(err, thaw()); err != nil {\n", `	if err != nil {
+		{"executor/job.go", "	if err := errors.Join(err, thaw(), a.forgetSecret(ctx, a.record.Secret)); err != nil {\n", `	if err != nil {
 		return err
 	}
 	if err := thaw(); err != nil {
@@ -122,7 +122,7 @@ var all = []mutant{
 	}, "executor", "TestInterruption/failing,_quiesced"},
 
 	{"a point goes that a kept one needs", []edit{
-		{"plan/prune.go", "!slices.ContainsFunc(r.held[n], isHeld)", "!isHeld(r.held[n][0])"},
+		{"plan/ledger.go", "!slices.ContainsFunc(r.held[n], hold.any)", "!r.held[n][0].any()"},
 	}, "plan", "TestPrune"},
 
 	{"a restore that fails says nothing", []edit{
