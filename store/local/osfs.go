@@ -318,6 +318,7 @@ type osHandle struct {
 	fsys   *osFS
 	direct *os.File // past the page cache; nil where that cannot be
 
+	cached sync.Mutex // held by the one write that goes through the page cache: the kernel lets no other in, and has it spin
 	mu     sync.Mutex
 	length int64 // behind the last byte written through this handle
 	pushed int64 // of these, sent to the disk
@@ -333,12 +334,18 @@ func (h *osHandle) Write(p []byte) (int, error) {
 }
 
 func (h *osHandle) WriteAt(p []byte, offset int64) (int, error) {
-	file := h.File
+	write := h.writeCached
 	if h.direct != nil && fitsDirect(p, offset) {
-		file = h.direct
+		write = h.direct.WriteAt
 	}
-	n, err := file.WriteAt(p, offset)
+	n, err := write(p, offset)
 	return n, h.wrote(offset, int64(n), err)
+}
+
+func (h *osHandle) writeCached(p []byte, offset int64) (int, error) {
+	h.cached.Lock()
+	defer h.cached.Unlock()
+	return h.File.WriteAt(p, offset)
 }
 
 // wrote notes how far the file reaches, and pushes what has gathered.
