@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"virt/virttest":          {"virt"},
 	"virt/libvirt/embedtest": {"virt/libvirt"},
 	"nbd/nbdtest":            {},
+	"format/formattest":      {},
 	"store/storetest":        {"store/local", "format"},
 
 	"store/virtnbdbackup/virtnbdtest": {},

@@ -135,12 +135,13 @@ func (c *chain) image(layers int) *Image {
 	return m
 }
 
-// sound wants every point exact, and every check without a finding.
+// sound wants every point exact, by both readers, and every check without a finding.
 func (c *chain) sound() {
 	c.t.Helper()
 	for k := range c.layers {
 		wantDisk(c.t, c.image(k+1), c.disks[k])
 	}
+	c.independent()
 	if all := c.check(); len(all) > 0 {
 		c.t.Fatalf("damage:\n%s", strings.Join(all, "\n"))
 	}
