@@ -19,27 +19,36 @@ type Overwriting struct {
 	Format string // "raw" or "qcow2"; of a device "raw"
 }
 
+// Overwritten tells what has become of it.
+type Overwritten struct {
+	Size       int64 // of the disk
+	Behind     int64 // bytes of a device behind the disk's end
+	Partitions bool  // the kernel has read the device's partition table anew
+	Stale      error // why it has not, and goes on with the old one
+}
+
 // RestoreTo writes a disk of a point over what is at a path. It reads first, and
 // writes only what differs, zeroes included; what lies behind the disk's end stays.
 // It refuses what is smaller than the disk, and what is in use. Until it has ended
 // without an error, Path holds neither what it held nor the disk.
-func RestoreTo(ctx context.Context, p RestorePoint, o Overwriting, progress func(done, total int64)) (size int64, err error) {
+func RestoreTo(ctx context.Context, p RestorePoint, o Overwriting, progress func(done, total int64)) (result Overwritten, err error) {
 	image, err := p.OpenDisk(ctx, o.Disk)
 	if err != nil {
-		return 0, err
+		return result, err
 	}
 	defer image.Close()
-	t, err := o.open(ctx, image.Size())
+	result.Size = image.Size()
+	t, err := o.open(ctx, image.Size(), &result)
 	if err != nil {
-		return 0, fmt.Errorf("restore disk %s to %s: %w", o.Disk, o.Path, err)
+		return result, fmt.Errorf("restore disk %s to %s: %w", o.Disk, o.Path, err)
 	}
 	if err := fill(ctx, t, image.Image, progress); err != nil {
-		return 0, fmt.Errorf("restore disk %s to %s, which is now neither: %w", o.Disk, o.Path, err)
+		return result, fmt.Errorf("restore disk %s to %s, which is now neither: %w", o.Disk, o.Path, err)
 	}
-	return image.Size(), nil
+	return result, nil
 }
 
-func (o Overwriting) open(ctx context.Context, size int64) (target, error) {
+func (o Overwriting) open(ctx context.Context, size int64, result *Overwritten) (target, error) {
 	info, err := os.Stat(o.Path)
 	switch {
 	case err != nil:
@@ -52,17 +61,8 @@ func (o Overwriting) open(ctx context.Context, size int64) (target, error) {
 	case o.Format != "raw":
 		return nil, errors.New("a block device is raw")
 	}
-	f, err := os.OpenFile(o.Path, os.O_RDWR|unix.O_EXCL, 0) // of a device: not if it is mounted or held
-	if errors.Is(err, unix.EBUSY) {
-		return nil, &hintError{err, "unmount it, and stop what holds it (lsblk, fuser)"}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if end, err := f.Seek(0, io.SeekEnd); err != nil || end < size {
-		return nil, errors.Join(err, f.Close(), fmt.Errorf("it has %d bytes, the disk has %d", end, size))
-	}
-	return overwriting{deviceMedium{fileMedium{file: f}}}, nil
+	m, err := openDevice(o.Path, size, result)
+	return overwriting{m}, err
 }
 
 // medium is what may hold something already.
@@ -128,9 +128,3 @@ func (m fileMedium) Zero(offset, length int64) error {
 
 func (m fileMedium) finish() error { return m.file.Sync() }
 func (m fileMedium) abandon()      {}
-
-// deviceMedium is one that is closed at the end.
-type deviceMedium struct{ fileMedium }
-
-func (m deviceMedium) finish() error { return errors.Join(m.file.Sync(), m.file.Close()) }
-func (m deviceMedium) abandon()      { _ = m.file.Close() }

@@ -64,9 +64,9 @@ func TestRestoreTo(t *testing.T) {
 			path := r.old(t, "vda", format, len(want)+more)
 			o := executor.Overwriting{Disk: "vda", Path: path, Format: format}
 			for range 2 {
-				size, err := executor.RestoreTo(t.Context(), p, o, func(int64, int64) {})
-				if err != nil || size != int64(len(want)) {
-					t.Fatal(size, err)
+				done, err := executor.RestoreTo(t.Context(), p, o, func(int64, int64) {})
+				if err != nil || done.Size != int64(len(want)) {
+					t.Fatal(done, err)
 				}
 				if format == "qcow2" {
 					path = asRaw(t, o.Path)
@@ -114,7 +114,14 @@ func TestRestoreToRefuses(t *testing.T) {
 func (r restoration) busy(t *testing.T, size int) string {
 	t.Helper()
 	path := r.old(t, "vda", "qcow2", size)
-	holder := exec.Command("qemu-io", "-f", "qcow2", path)
+	holdOpen(t, "qcow2", path)
+	return path
+}
+
+// holdOpen has a QEMU open an image.
+func holdOpen(t *testing.T, format, path string) {
+	t.Helper()
+	holder := exec.Command("qemu-io", "-f", format, path)
 	in, err := holder.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +144,6 @@ func (r restoration) busy(t *testing.T, size int) string {
 		}
 		said += string(buf[:n])
 	}
-	return path
 }
 
 // TestRestoreResumed: what another restore left is completed, whatever it holds.

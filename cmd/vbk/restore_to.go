@@ -52,12 +52,21 @@ func (env *environment) restoreOver(c *cli.Context, p opened) error {
 		return err
 	}
 	view := restoreView{env: env, bars: env.newBars(), last: env.now()}
-	size, err := executor.RestoreTo(c.Context, p, o, func(done, total int64) { view.progress(o.Disk, done, total) })
+	result, err := executor.RestoreTo(c.Context, p, o, func(done, total int64) { view.progress(o.Disk, done, total) })
 	env.endBars()
 	if err != nil {
 		return p.failed(err)
 	}
-	fmt.Fprintf(env.stdout, "  %s  %s\n", o.Path, plan.Bytes(size))
+	fmt.Fprintf(env.stdout, "  %s  %s\n", o.Path, plan.Bytes(result.Size))
+	if result.Behind > 0 {
+		fmt.Fprintf(env.stdout, "  %s behind the disk's end are as they were\n", plan.Bytes(result.Behind))
+	}
+	if result.Partitions {
+		fmt.Fprintln(env.stdout, "  its partition table was read again")
+	}
+	if result.Stale != nil {
+		env.complain(hint(fmt.Errorf("warning: the kernel still has the old partition table of %s: %w", o.Path, result.Stale), "partprobe %s", o.Path))
+	}
 	return nil
 }
 

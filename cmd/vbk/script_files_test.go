@@ -168,13 +168,20 @@ func peerRestore(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // condition is one of a script: [mount], the tests have mounts of their own;
-// [virtnbdrestore], that is installed.
+// [virtnbdrestore], that is installed; [loop], there are loop devices.
 func condition(name string) (bool, error) {
 	switch name {
 	case "mount":
 		return mayMount()
 	case "virtnbdrestore":
 		return mayRestore()
+	case "loop":
+		_, err := os.Stat("/dev/loop-control")
+		may := err == nil && os.Getuid() == 0
+		if !may && os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			return false, errors.New("VBK_REQUIRE_PEERS=1: no loop devices")
+		}
+		return may, nil
 	}
 	return false, fmt.Errorf("unknown condition %s", name)
 }
@@ -212,6 +219,24 @@ func makeReadOnly(ts *testscript.TestScript, _ bool, args []string) {
 func mount(ts *testscript.TestScript, source, target, kind string, flags uintptr, data string) {
 	ts.Check(syscall.Mount(source, target, kind, flags, data))
 	ts.Defer(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
+}
+
+// attachLoop is loop FILE: $LOOP is a block device with what the file holds.
+func attachLoop(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := exec.Command("losetup", "--find", "--show", ts.MkAbs(args[0])).CombinedOutput()
+	device := strings.TrimSpace(string(out))
+	if err != nil {
+		ts.Fatalf("losetup: %v: %s", err, out)
+	}
+	ts.Defer(func() { _ = exec.Command("losetup", "--detach", device).Run() })
+	ts.Setenv("LOOP", device)
+}
+
+// growFile is grow FILE: by a MiB that is not allocated.
+func growFile(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()+1<<20))
 }
 
 // unmount is unmount DIR.

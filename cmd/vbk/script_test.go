@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
 			"flip": flip, "truncate": truncate, "replace": replaceText,
 			"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
-			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill,
+			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill, "loop": attachLoop, "grow": growFile,
 			"page": openPage, "next": nextCommand,
 		},
 	})
