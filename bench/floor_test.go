@@ -4,8 +4,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"vbk/nbd"
 )
@@ -46,12 +44,4 @@ func floor(socket string) error {
 		}
 	}
 	return c.ReadBatch(ctx, reads)
-}
-
-func runFloor() {
-	if err := floor(os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
 }
