@@ -27,6 +27,7 @@ type Drills interface {
 // are served from the point and whose changes are forgotten.
 type Drill struct {
 	Name, UUID string
+	URI        string // of the host's libvirt
 	Scratch    string // folder for changes of the disks and the console, on the host
 	Boot       string // text on the serial console that says it has booted; "": the guest agent says it
 	Trust      bool   // see virt.Rewrite; there is no network all the same
@@ -56,6 +57,11 @@ func (d Drill) Run(ctx context.Context, p RestorePoint, host Drills) (result Dri
 	}
 	defer os.RemoveAll(folder.path)
 	doc, err := d.definition(p, folder, &result)
+	if err != nil {
+		return result, err
+	}
+	removeTPM, err := d.lendTPM(p, doc)
+	defer func() { err = errors.Join(err, removeTPM()) }()
 	if err != nil {
 		return result, err
 	}
@@ -165,7 +171,7 @@ func (d Drill) definition(p RestorePoint, folder drillFolder, result *Drilled) (
 		w.Disks[t] = virt.Image{Path: t, Format: "raw", Socket: folder.file("nbd")}
 	}
 	for _, what := range extraNames {
-		if what == tpmFile { // libvirt makes a TPM for a domain that is not defined
+		if what == tpmFile { // libvirt keeps it, see lendTPM
 			continue
 		}
 		data, err := p.Extra(what)
@@ -177,7 +183,12 @@ func (d Drill) definition(p RestorePoint, folder drillFolder, result *Drilled) (
 			return "", err
 		}
 	}
+	fresh := w.Files["nvram"] == ""
+	w.Files["nvram"] = folder.file("nvram") // else libvirt would make some where they stay
 	rewritten, changes, err := virt.Rewrite(string(doc), w)
+	if named, _ := virt.HostFiles(string(doc)); fresh && named["nvram"] != "" {
+		changes = append(changes, "firmware's variables: new ones, the point does not hold them")
+	}
 	result.Changes = changes
 	return rewritten, trustHint(err)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ func (a *attempt) extras(definition string) error {
 		if !wanted[what] {
 			continue
 		}
-		data, err := readExtra(files[what])
+		data, err := a.readHostFile(what, files[what])
 		if err != nil {
 			a.point.Notes = append(a.point.Notes, fmt.Sprintf("%s is not stored: %v", what, err))
 			continue
@@ -49,6 +50,18 @@ func (a *attempt) extras(definition string) error {
 		}
 	}
 	return nil
+}
+
+// readHostFile reads one of virt.HostFiles.
+func (a *attempt) readHostFile(what, file string) ([]byte, error) {
+	if what == "nvram" && !filepath.IsAbs(file) {
+		folder, err := libvirtFolder(a.want.Host.URI, what)
+		if err != nil {
+			return nil, err
+		}
+		file = filepath.Join(folder, file)
+	}
+	return readExtra(file)
 }
 
 // isHere says whether a libvirt URI is of this machine.

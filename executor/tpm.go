@@ -44,26 +44,33 @@ func (a *attempt) saveTPM(definition string) error {
 	return a.save(store.ExtraFileName(a.point.Sequence, a.point.Attempt, tpmFile), data)
 }
 
-// tpmFolder is where libvirt keeps the state of a domain's TPM (qemu_conf.c,
-// swtpmStorageDir).
+// tpmFolder is where libvirt keeps the state of a domain's TPM.
 func tpmFolder(uri, uuid, folder string) (string, error) {
+	root, err := libvirtFolder(uri, "swtpm")
+	return filepath.Join(root, uuid, folder), err
+}
+
+// libvirtFolder is where libvirt keeps the state of TPMs ("swtpm") and firmware's
+// variables ("nvram"): swtpmStorageDir and nvramDir of its qemu_conf.c.
+func libvirtFolder(uri, what string) (string, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
 		return "", err
 	}
+	below := map[string]string{"swtpm": "swtpm", "nvram": "qemu/nvram"}[what]
 	root := ""
 	switch u.Path {
 	case "/system":
-		root = "/var/lib/libvirt/swtpm"
+		root = filepath.Join("/var/lib/libvirt", below)
 	case "/session":
-		root = filepath.Join(cmp.Or(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(os.Getenv("HOME"), ".config")), "libvirt", "qemu", "swtpm")
+		root = filepath.Join(cmp.Or(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(os.Getenv("HOME"), ".config")), "libvirt", "qemu", what)
 	case "/embed":
-		root = filepath.Join(u.Query().Get("root"), "lib", "swtpm")
+		root = filepath.Join(u.Query().Get("root"), "lib", below)
 	}
 	if !isHere(uri) || !filepath.IsAbs(root) {
 		return "", fmt.Errorf("where %s keeps it is not known here", uri)
 	}
-	return filepath.Join(root, uuid, folder), nil
+	return root, nil
 }
 
 // packFolder puts the regular files of a folder into an archive. Locks stay out.
@@ -161,14 +168,49 @@ func (d Definition) restoreTPM(uri string) error {
 			return fail(err)
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(folder), 0o711); err != nil {
-		return fail(err)
-	}
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return fail(err)
-	}
-	if err := unpackFolder(d.tpm, folder); err != nil {
+	if err := placeTPM(d.tpm, folder); err != nil {
 		return fail(err)
 	}
 	return nil
+}
+
+// placeTPM makes the folder of a machine's TPM.
+func placeTPM(packed []byte, folder string) error {
+	if err := os.MkdirAll(filepath.Dir(folder), 0o711); err != nil {
+		return err
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	return unpackFolder(packed, folder)
+}
+
+// lendTPM gives the machine of a drill a copy of the state that the point holds:
+// what is sealed with it opens. libvirt removes it with the machine, or remove does.
+func (d Drill) lendTPM(p RestorePoint, doc string) (remove func() error, err error) {
+	remove = func() error { return nil }
+	packed, err := p.Extra(tpmFile)
+	if err != nil || packed == nil {
+		return remove, err
+	}
+	folder, path, err := virt.TPM(doc)
+	if err != nil || folder == "" || path != "" { // it was removed from the definition
+		return remove, err
+	}
+	folder, err = tpmFolder(d.URI, d.UUID, folder)
+	own := filepath.Dir(folder) // the folder of this UUID
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(own), 0o711)
+	}
+	if err == nil {
+		err = os.Mkdir(own, 0o711)
+	}
+	if err == nil {
+		remove = func() error { return os.RemoveAll(own) }
+		err = placeTPM(packed, folder)
+	}
+	if err != nil {
+		return remove, fmt.Errorf("give the machine its TPM's state: %w", err)
+	}
+	return remove, nil
 }

@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"vbk/config"
 	"vbk/executor"
@@ -28,7 +30,7 @@ func TestTPM(t *testing.T) {
 	}
 	m := machineOf(t, "tpm-other", embedtest.DiskSpec{Target: "vda", Size: 1 << 20})
 	m.quiet = true
-	m.uuid = m.root.Define(t, embedtest.Machine{Name: "tpm", TPM: true, Disks: []embedtest.DiskSpec{{Target: "vda", Size: 1 << 20}}})
+	m.uuid = m.root.Define(t, embedtest.Machine{Name: "tpm", TPM: true, Devices: "<serial type='null'/>", Disks: []embedtest.DiskSpec{{Target: "vda", Size: 1 << 20}}})
 	m.config.Domains[0].UUIDs = []string{m.uuid}
 	policy := &m.config.Domains[0].Policy
 	if err := m.apply(); err != nil {
@@ -55,6 +57,10 @@ func TestTPM(t *testing.T) {
 	packed, err := p.Extra("tpm.tar")
 	if err != nil || !bytes.Contains(packed, was) || len(m.head().Notes) > 0 {
 		t.Fatalf("stored are %d bytes, the state has %d: %v %v", len(packed), len(was), err, m.head().Notes)
+	}
+	m.drillTPM(p)
+	if !bytes.Equal(state(m.uuid), was) {
+		t.Error("the drill has touched the original's TPM")
 	}
 	m.root.Stop(t, m.uuid)
 	dirs := 0
@@ -114,4 +120,25 @@ func (m *machine) manufactured(name string) bool {
 		m.Fatal(err)
 	}
 	return strings.Contains(string(log), "manufactur")
+}
+
+// drillTPM wants the machine of a drill to have the TPM of the point, and to leave
+// nothing of it.
+func (m *machine) drillTPM(p executor.ChainPoint) {
+	m.Helper()
+	ctx, stop := context.WithCancel(m.Context())
+	defer stop()
+	d := executor.Drill{Name: "tpm-drill", UUID: drillUUID, URI: m.root.URI(), Scratch: m.root.Dir(), Boot: "never said", Now: time.Now, Report: func(err error) { m.Error(err) }}
+	result, err := d.Run(ctx, p, peeking{m.host, stop})
+	var silent *executor.NotBootedError
+	if !errors.As(err, &silent) {
+		m.Errorf("%v %v", result, err)
+	}
+	if m.manufactured(d.Name) {
+		m.Error("the machine of the drill got a new TPM")
+	}
+	folder := filepath.Join(strings.TrimPrefix(m.root.URI(), "qemu:///embed?root="), "lib", "swtpm", drillUUID)
+	if _, err := os.Lstat(folder); !errors.Is(err, os.ErrNotExist) {
+		m.Errorf("%s is left: %v", folder, err)
+	}
 }

@@ -230,6 +230,21 @@ func (w *rewriter) firmware(os *element) {
 		}
 		return w.Trust || w.remove(e)
 	})
+	if file := w.Files["nvram"]; !selectsVariables(os) {
+		return
+	} else if file == "" {
+		w.say("firmware's variables: libvirt chooses, the point does not hold any")
+	} else {
+		e := &element{name: "nvram"}
+		e.fill(file)
+		os.children = append(os.children, e)
+	}
+}
+
+// selectsVariables says whether libvirt selects the firmware of a definition and
+// the file of its variables: libvirt 9.0 tells neither in what a domain is defined as.
+func selectsVariables(os *element) bool {
+	return os.attr("firmware") == "efi" && os.child("nvram") == nil && os.child("loader").attr("stateless") != "yes"
 }
 
 // nvram gives the firmware variables a file of their own: two machines must not
@@ -255,6 +270,8 @@ func (w *rewriter) nvram(e *element) bool {
 
 // HostFiles are the files of the host that a definition needs besides the images
 // of its disks: paths by "nvram" (the firmware's variables), "kernel" and "initrd".
+// The path of variables that the definition does not name is relative to the folder
+// where libvirt keeps such (qemu_domain.c, qemuDomainNVRAMPathFormat).
 func HostFiles(doc string) (map[string]string, error) {
 	root, err := parseElement(doc)
 	if err != nil {
@@ -270,6 +287,9 @@ func HostFiles(doc string) (map[string]string, error) {
 			if file != "" {
 				files[e.name] = file
 			}
+		}
+		if selectsVariables(os) {
+			files["nvram"] = root.child("name").content() + "_VARS.fd"
 		}
 	}
 	return files, nil

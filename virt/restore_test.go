@@ -126,6 +126,35 @@ func TestRewriteRefuses(t *testing.T) {
 	}
 }
 
+// TestSelectedFirmware: libvirt 9.0 does not tell where the variables of firmware
+// are that it has selected itself; a restored machine is told.
+func TestSelectedFirmware(t *testing.T) {
+	for _, c := range []struct{ os, rewritten, file string }{
+		{`<os firmware='efi'/>`, `<os firmware="efi"><nvram>/restore/nvram</nvram></os>`, "web01_VARS.fd"},
+		{`<os firmware='efi'><nvram>/n</nvram></os>`, `<os firmware="efi"><nvram>/restore/nvram</nvram></os>`, "/n"},
+		{`<os firmware='efi'><loader stateless='yes'/></os>`, `<os firmware="efi"><loader stateless="yes"/></os>`, ""},
+		{`<os firmware='bios'/>`, `<os firmware="bios"/>`, ""},
+	} {
+		doc := "<domain type='kvm'><name>web01</name>" + c.os + "</domain>"
+		if files, err := virt.HostFiles(doc); err != nil || files["nvram"] != c.file {
+			t.Errorf("%s: %v %v", c.os, files, err)
+		}
+		r := rewriting()
+		r.Files = map[string]string{"nvram": "/restore/nvram"}
+		if rewritten, _, err := virt.Rewrite(doc, r); err != nil || !strings.Contains(flat(rewritten), c.rewritten) {
+			t.Errorf("%s becomes %s: %v", c.os, rewritten, err)
+		}
+		r.Files = nil
+		_, changes, err := virt.Rewrite(doc, r)
+		if told := strings.Contains(strings.Join(changes, "\n"), "firmware's variables"); err != nil || told != (c.file != "") {
+			t.Errorf("%s, not stored: %q %v", c.os, changes, err)
+		}
+	}
+}
+
+// flat is XML without white space between elements.
+func flat(doc string) string { return regexp.MustCompile(`>\s+<`).ReplaceAllString(doc, "><") }
+
 func TestHostFiles(t *testing.T) {
 	files, err := virt.HostFiles(`<domain><os><kernel>/k</kernel><initrd> /i </initrd><nvram type='file'><source file='/n'/></nvram></os></domain>`)
 	if want := map[string]string{"kernel": "/k", "initrd": "/i", "nvram": "/n"}; err != nil || !maps.Equal(files, want) {

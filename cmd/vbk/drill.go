@@ -19,7 +19,7 @@ func (env *environment) drillCommand() *cli.Command {
 		UsageText: "vbk drill POINT [-wait boot|agent] [-boot TEXT] [-timeout D]\n" +
 			"       vbk drill -i PATH [-until POINT] ...",
 		Description: points + "\n\nA copy of the machine runs on disks that are served from the point, under another name, without\n" +
-			"network and without devices of the host. What it writes is forgotten; the point and the original\nare not touched. Exit code 4: it has not booted.\n\n" +
+			"network and without devices of the host. What it writes is forgotten, also to its copies of\nthe firmware's variables and the TPM; the point and the original are not touched. Exit code 4:\nit has not booted.\n\n" +
 			"  vbk drill web01@latest -boot 'web01 login:'\n  vbk drill web01@latest -wait agent -timeout 5m\n\n" + pathHelp,
 		Flags: append([]cli.Flag{
 			pathFlag(),
@@ -38,11 +38,11 @@ func (env *environment) drillCommand() *cli.Command {
 				return err
 			}
 			defer p.Close()
-			host, _, err := env.openMachines(c)
+			host, uri, err := env.openMachines(c)
 			if err != nil {
 				return err
 			}
-			return errors.Join(env.drill(c, p, host), host.Close())
+			return errors.Join(env.drill(c, p, host, uri), host.Close())
 		},
 	}
 }
@@ -67,13 +67,13 @@ func checkDrill(c *cli.Context) error {
 	return checkHost(c)
 }
 
-func (env *environment) drill(c *cli.Context, p opened, host hypervisor) error {
+func (env *environment) drill(c *cli.Context, p opened, host hypervisor, uri string) error {
 	id, err := drawUUID(env.random)
 	if err != nil {
 		return err
 	}
 	d := executor.Drill{
-		Name: "vbk-drill-" + id[:8], UUID: id, Scratch: env.path(c.String("scratch")), Boot: c.String("boot"), Trust: c.Bool("trust-xml"),
+		Name: "vbk-drill-" + id[:8], UUID: id, URI: uri, Scratch: env.path(c.String("scratch")), Boot: c.String("boot"), Trust: c.Bool("trust-xml"),
 		Now: env.now, Report: env.servingFailed,
 	}
 	if c.String("scratch") == "" {

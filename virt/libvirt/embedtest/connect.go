@@ -67,7 +67,7 @@ func (i inside) start(uuid string) error {
 
 func (i inside) undefine(uuid string) error {
 	return i.with(uuid, func(d *libvirt.Domain) error {
-		return d.UndefineFlags(libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+		return d.UndefineFlags(libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.DOMAIN_UNDEFINE_NVRAM)
 	})
 }
 

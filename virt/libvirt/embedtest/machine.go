@@ -23,6 +23,7 @@ type Machine struct {
 	Disks   []DiskSpec
 	TPM     bool   // an emulated one, of version 2.0
 	Devices string // more of them, as XML
+	UEFI    bool   // its firmware, which writes to the serial console; libvirt makes its variables
 	Linux   *Linux // boots it, with the guest agent; it takes vda for its file system
 }
 
@@ -33,6 +34,7 @@ type DiskSpec struct {
 	Size   int64
 	Format string
 	Ext4   bool   // holds an empty file system
+	From   string // holds what this raw file does
 	Data   bool   // keeps its data in an external file, image.data
 	Secret string // encrypted (LUKS), with the secret of a daemon that has this UUID
 	Compat string // of qcow2, "1.1" unless set
@@ -41,9 +43,9 @@ type DiskSpec struct {
 var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{{.Name}}</name>
   <uuid>{{.UUID}}</uuid>
-  <memory unit='MiB'>{{if .Linux}}192{{else}}32{{end}}</memory>
+  <memory unit='MiB'>{{if .Linux}}192{{else if .UEFI}}96{{else}}32{{end}}</memory>
   <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type>
+  <os{{if .UEFI}} firmware='efi'{{end}}><type arch='x86_64' machine='pc'>hvm</type>
 {{- with .Linux}}<kernel>{{.Kernel}}</kernel><initrd>{{.Initrd}}</initrd><cmdline>console=ttyS0 quiet panic=1</cmdline>{{end}}</os>
   <features><acpi/></features>
   <devices>
@@ -55,8 +57,10 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
       <target dev='{{.Target}}' bus='virtio'/>
     </disk>
 {{- end}}
-{{- if .Linux}}
+{{- if or .Linux .UEFI}}
     <serial type='file'><source path='{{$.Dir}}/q/console'/><target port='0'/></serial>
+{{- end}}
+{{- if .Linux}}
     <channel type='unix'><source mode='bind' path='{{$.Dir}}/q/agent'/><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 {{- end}}
     <controller type='usb' model='none'/>
@@ -160,6 +164,10 @@ func (r *Root) makeImage(t testing.TB, dir string, d DiskSpec) {
 	}
 	if d.Secret != "" {
 		r.makeEncrypted(t, image, d)
+		return
+	}
+	if d.From != "" {
+		run(t, "qemu-img", "convert", "-f", "raw", "-O", d.Format, d.From, image)
 		return
 	}
 	if !d.Ext4 {

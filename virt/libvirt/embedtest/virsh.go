@@ -42,8 +42,10 @@ func (v virsh) define(xml string) error {
 	return v.run("define", f.Name())
 }
 
-func (v virsh) start(uuid string) error    { return v.run("start", uuid, "--paused") }
-func (v virsh) undefine(uuid string) error { return v.run("undefine", uuid, "--checkpoints-metadata") }
+func (v virsh) start(uuid string) error { return v.run("start", uuid, "--paused") }
+func (v virsh) undefine(uuid string) error {
+	return v.run("undefine", uuid, "--checkpoints-metadata", "--nvram")
+}
 
 // active asks again where virsh fails: it has been seen to end without a word
 // while a QEMU of its root ended.
