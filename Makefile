@@ -7,7 +7,7 @@ export VBK_REQUIRE_PEERS ?= 1
 
 PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
-	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs exfatprogs exfat-fuse jq curl swtpm swtpm-tools ovmf dosfstools mtools
+	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs exfatprogs exfat-fuse jq curl swtpm swtpm-tools ovmf dosfstools mtools p7zip-full fdisk fuse3
 
 .PHONY: help deps build static test mutants check demo e2e fuzz bench microbench docs cover
 
@@ -37,8 +37,10 @@ check: deps ## what a reviewer would ask first: gofmt, go vet, staticcheck
 demo: deps build ## back up and restore a real QEMU machine in a temporary folder
 	@examples/demo/run ./vbk
 
-e2e: deps ## what CI plays in samples: the power fails at every effect, every fuzz target for a minute (an hour)
+e2e: deps ## what CI plays in samples: the power fails at every effect, libguestfs reads a point, every fuzz target for a minute (an hour)
 	VBK_E2E=1 $(GO) test -run TestPowerLoss -timeout 30m ./executor
+	@.ci/deps libguestfs-tools linux-image-cloud-amd64
+	VBK_E2E=1 LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg $(GO) test -run TestScripts/libguestfs ./cmd/vbk
 	@.ci/fuzz 60s
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)

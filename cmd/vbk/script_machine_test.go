@@ -93,6 +93,7 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 //
 //	machine NAME define TARGET=SIZE... [TARGET=SIZE:FORMAT...]
 //	machine NAME write TARGET OFFSET LENGTH SEED    noise that compresses by half
+//	machine NAME fill TARGET FILE                   from the beginning
 //	machine NAME zero TARGET OFFSET LENGTH
 //	machine NAME resize TARGET SIZE
 //	machine NAME start | stop | kill | undefine
@@ -148,6 +149,8 @@ func (m machine) do(verb string, args []string) {
 		m.define(args)
 	case "write":
 		m.Write(m.uuid, args[0], m.bytes(args[1]), noise(m.bytes(args[2]), args[3]))
+	case "fill":
+		m.Write(m.uuid, args[0], 0, []byte(m.ts.ReadFile(args[1])))
 	case "zero":
 		m.Zero(m.uuid, args[0], m.bytes(args[1]), m.bytes(args[2]))
 	case "resize":
