@@ -66,6 +66,9 @@ func Rewrite(doc string, r Rewriting) (rewritten string, changes []string, err e
 			w.say("disk %s: the definition has none, so it is not attached", target)
 		}
 	}
+	if !r.Trust {
+		w.confine(root, knownDomain())
+	}
 	if w.err != nil {
 		return "", nil, w.err
 	}
@@ -126,14 +129,6 @@ func (w *rewriter) unlabel(e *element) {
 	}
 }
 
-// inside are the parts of a domain that stay inside the machine, unless they name
-// a path.
-var inside = []string{
-	"name", "uuid", "genid", "title", "description", "metadata", "memory", "currentMemory", "maxMemory", "memoryBacking", "memtune",
-	"blkiotune", "vcpu", "vcpus", "iothreads", "iothreadids", "defaultiothread", "cputune", "numatune", "resource", "sysinfo", "os",
-	"features", "cpu", "clock", "on_poweroff", "on_reboot", "on_crash", "pm", "perf", "launchSecurity", "throttlegroups", "devices",
-}
-
 // domainPart says whether a part of the domain stays.
 func (w *rewriter) domainPart(e *element) bool {
 	switch e.name {
@@ -146,7 +141,7 @@ func (w *rewriter) domainPart(e *element) bool {
 			return w.remove(e)
 		}
 	}
-	return slices.Contains(inside, e.name) && !reachesOut(e) || w.remove(e)
+	return knownDomain().children[e.name] != nil && !reachesOut(e) || w.remove(e)
 }
 
 // remove tells of something that goes.

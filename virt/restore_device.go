@@ -72,8 +72,9 @@ func staysInside(e *element) bool {
 	return slices.Contains(plainDevices, e.name)
 }
 
-// What of a disk is the machine's and not the image's.
+// What of a disk is the machine's and not the image's, and what is the image's.
 var (
+	imageParts  = []string{"source", "backingStore", "mirror", "encryption", "shareable", "auth"}
 	diskAttrs   = []string{"device", "model"}
 	diskParts   = []string{"driver", "target", "iotune", "readonly", "transient", "serial", "wwn", "vendor", "product", "address", "boot", "blockio", "geometry", "alias"}
 	driverAttrs = []string{"cache", "error_policy", "rerror_policy", "io", "ioeventfd", "event_idx", "copy_on_read", "discard", "discard_no_unref",
@@ -113,6 +114,11 @@ func (w *rewriter) disk(e *element) bool {
 
 // attach gives a disk an image, and leaves what is the machine's.
 func (w *rewriter) attach(e *element, image Image) {
+	for _, c := range e.children {
+		if c.name != "" && !slices.Contains(diskParts, c.name) && !slices.Contains(imageParts, c.name) {
+			w.say("%s of disk %s: removed", c.name, e.child("target").attr("dev"))
+		}
+	}
 	e.retain(diskAttrs)
 	e.keep(func(c *element) bool { return slices.Contains(diskParts, c.name) })
 	driver := e.child("driver")
@@ -158,11 +164,19 @@ func (w *rewriter) nic(e *element) bool {
 		w.say("interface %s (%s): removed", e.child("mac").attr("address"), kind)
 		return false
 	}
+	if kind == "user" && !w.Trust {
+		e.drop("source") // a device of the host
+	}
 	if !w.keepsIdentity {
 		if mac := e.child("mac").attr("address"); mac != "" {
 			w.say("interface %s: a new MAC address", mac)
 		}
 		e.drop("mac", "target")
+		for _, port := range e.all("virtualport") {
+			for _, p := range port.all("parameters") {
+				p.unset("interfaceid") // of the other machine's port
+			}
+		}
 	}
 	return true
 }
@@ -171,7 +185,8 @@ func (w *rewriter) nic(e *element) bool {
 // terminal of the host, which the guest cannot tell.
 func (w *rewriter) character(e *element) bool {
 	kind := e.attr("type")
-	if !w.Trust {
+	if log := e.child("log"); log != nil && !w.Trust {
+		w.say("%s %s: its log %s is removed", e.name, kind, log.attr("file"))
 		e.drop("log")
 	}
 	if w.Isolated && e.name == "serial" && !w.console {
@@ -182,11 +197,13 @@ func (w *rewriter) character(e *element) bool {
 	switch {
 	case w.Isolated && e.name == "console" && e.child("target").attr("type") == "serial":
 		return false // the serial port's other name
-	case w.Trust && !w.Isolated, kind == "null", kind == "vc":
+	case w.Trust && !w.Isolated:
+	case kind == "null", kind == "vc":
+		e.drop("source", "protocol")
 	case kind == "unix" && e.name == "channel": // libvirt chooses the path
 		e.drop("source", "protocol")
 	case kind == "pty", kind == "spicevmc":
-		e.drop("source")
+		e.drop("source", "protocol")
 		e.unset("tty")
 	default:
 		what := e.name + " " + kind

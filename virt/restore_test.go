@@ -68,12 +68,13 @@ func TestRewriteHostile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	golden(t, "hostile.restored.xml", out+"<!--\n"+strings.Join(changes, "\n")+"\n-->\n")
 	// Everything that the document reaches for has the word evil in it.
 	if at := strings.Index(out, "evil"); at >= 0 {
 		t.Errorf("it still has: %s", out[max(0, at-200):min(len(out), at+100)])
 	}
 	for _, path := range regexp.MustCompile(`[">](/[^"<>]+)["<]`).FindAllStringSubmatch(out, -1) {
-		if !slices.Contains([]string{"/restore/vda.qcow2", "/restore/vdb.qcow2", "/dev/urandom"}, path[1]) {
+		if !slices.Contains([]string{"/restore/vda.qcow2", "/restore/vdb.qcow2", "/dev/urandom", "/machine"}, path[1]) {
 			t.Errorf("it still names %s", path[1])
 		}
 	}
@@ -85,6 +86,26 @@ func TestRewriteHostile(t *testing.T) {
 	r.Trust = true
 	if out, _, err := virt.Rewrite(doc, r); err != nil || strings.Count(out, "evil") < 20 || strings.Contains(out, "/evil/disk") {
 		t.Errorf("trusted: %v\n%s", err, out)
+	}
+}
+
+// TestRewriteKeeps all of a definition that stays inside the machine.
+func TestRewriteKeeps(t *testing.T) {
+	doc := readTestdata(t, "plain.xml")
+	r := rewriting()
+	r.Name, r.UUID = "", ""
+	r.Files = map[string]string{"nvram": "/restore/nvram"}
+	out, changes, err := virt.Rewrite(doc, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "disk vdb: the definition has none, so it is not attached"; strings.Join(changes, "\n") != want {
+		t.Errorf("not as it was: %s", strings.Join(changes, "\n"))
+	}
+	for _, tag := range regexp.MustCompile(`<([\w-]+)[ />]`).FindAllStringSubmatch(doc, -1) {
+		if tag[1] != "backingStore" && !strings.Contains(out, "<"+tag[1]) {
+			t.Errorf("%s is gone", tag[1])
+		}
 	}
 }
 
