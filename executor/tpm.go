@@ -186,15 +186,16 @@ func placeTPM(packed []byte, folder string) error {
 }
 
 // lendTPM gives the machine of a drill a copy of the state that the point holds:
-// what is sealed with it opens. libvirt removes it with the machine, or remove does.
+// what is sealed with it opens. remove is for what libvirt leaves, which is all of it
+// where the definition says so (persistent_state).
 func (d Drill) lendTPM(p RestorePoint, doc string) (remove func() error, err error) {
 	remove = func() error { return nil }
-	packed, err := p.Extra(tpmFile)
-	if err != nil || packed == nil {
+	folder, path, err := virt.TPM(doc)
+	if err != nil || folder == "" || path != "" {
 		return remove, err
 	}
-	folder, path, err := virt.TPM(doc)
-	if err != nil || folder == "" || path != "" { // it was removed from the definition
+	packed, err := p.Extra(tpmFile)
+	if err != nil {
 		return remove, err
 	}
 	folder, err = tpmFolder(d.URI, d.UUID, folder)
@@ -207,10 +208,12 @@ func (d Drill) lendTPM(p RestorePoint, doc string) (remove func() error, err err
 	}
 	if err == nil {
 		remove = func() error { return os.RemoveAll(own) }
-		err = placeTPM(packed, folder)
+		if packed != nil {
+			err = placeTPM(packed, folder)
+		}
 	}
 	if err != nil {
-		return remove, fmt.Errorf("give the machine its TPM's state: %w", err)
+		return remove, fmt.Errorf("make the folder of the machine's TPM: %w", err)
 	}
 	return remove, nil
 }

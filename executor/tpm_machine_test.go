@@ -39,6 +39,7 @@ func TestTPM(t *testing.T) {
 	if data, err := m.open().Extra("tpm.tar"); data != nil || err != nil {
 		t.Errorf("extra { tpm = false } stores %d bytes: %v", len(data), err)
 	}
+	m.drillTPM("tpm-drill-new", m.open())
 	policy.Extra = config.Extra{TPM: true}
 	if err := m.apply(); err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestTPM(t *testing.T) {
 	if err != nil || !bytes.Contains(packed, was) || len(m.head().Notes) > 0 {
 		t.Fatalf("stored are %d bytes, the state has %d: %v %v", len(packed), len(was), err, m.head().Notes)
 	}
-	m.drillTPM(p)
+	m.drillTPM("tpm-drill", p)
 	if !bytes.Equal(state(m.uuid), was) {
 		t.Error("the drill has touched the original's TPM")
 	}
@@ -122,20 +123,20 @@ func (m *machine) manufactured(name string) bool {
 	return strings.Contains(string(log), "manufactur")
 }
 
-// drillTPM wants the machine of a drill to have the TPM of the point, and to leave
-// nothing of it.
-func (m *machine) drillTPM(p executor.ChainPoint) {
+// drillTPM wants the machine of a drill to have the TPM of the point, or a new one if
+// it holds none, and to leave nothing of it.
+func (m *machine) drillTPM(name string, p executor.ChainPoint) {
 	m.Helper()
 	ctx, stop := context.WithCancel(m.Context())
 	defer stop()
-	d := executor.Drill{Name: "tpm-drill", UUID: drillUUID, URI: m.root.URI(), Scratch: m.root.Dir(), Boot: "never said", Now: time.Now, Report: func(err error) { m.Error(err) }}
+	d := executor.Drill{Name: name, UUID: drillUUID, URI: m.root.URI(), Scratch: m.root.Dir(), Boot: "never said", Now: time.Now, Report: func(err error) { m.Error(err) }}
 	result, err := d.Run(ctx, p, peeking{m.host, stop})
 	var silent *executor.NotBootedError
 	if !errors.As(err, &silent) {
 		m.Errorf("%v %v", result, err)
 	}
-	if m.manufactured(d.Name) {
-		m.Error("the machine of the drill got a new TPM")
+	if stored, err := p.Extra("tpm.tar"); err != nil || m.manufactured(name) != (stored == nil) {
+		m.Errorf("the machine of the drill got a new TPM, %d bytes are stored: %v", len(stored), err)
 	}
 	folder := filepath.Join(strings.TrimPrefix(m.root.URI(), "qemu:///embed?root="), "lib", "swtpm", drillUUID)
 	if _, err := os.Lstat(folder); !errors.Is(err, os.ErrNotExist) {

@@ -67,7 +67,7 @@ var machineXML = template.Must(template.New("machine").Parse(`<domain type='qemu
     <memballoon model='none'/>
 {{.Devices}}
 {{- if .TPM}}
-    <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
+    <tpm model='tpm-crb'><backend type='emulator' version='2.0' persistent_state='yes'/></tpm>
 {{- end}}
   </devices>
   <qemu:commandline>
