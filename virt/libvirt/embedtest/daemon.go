@@ -108,6 +108,13 @@ func (d *Daemon) Kill() {
 	}
 }
 
+// Virsh runs a command of virsh, as somebody does who does not know of vbk.
+func (d *Daemon) Virsh(args ...string) error { return virsh{d.URI()}.run(args...) }
+
+// Overlay tells where a disk's active image is since somebody made a snapshot;
+// "" is where it was in the beginning.
+func (d *Daemon) Overlay(uuid, target, image string) { d.overlays[uuid+target] = image }
+
 // Secret gives the daemon the passphrase of encrypted images, and returns its UUID.
 func (d *Daemon) Secret(t testing.TB) string {
 	t.Helper()

@@ -294,6 +294,9 @@ func (r *Root) socket(uuid string) string { return filepath.Join(r.work, uuid[:8
 
 // Image is the path of a disk's image file.
 func (r *Root) Image(uuid, target string) string {
+	if image := r.overlays[uuid+target]; image != "" {
+		return image
+	}
 	return filepath.Join(r.work, uuid[:8], target+"."+r.disk(uuid, target).Format)
 }
 

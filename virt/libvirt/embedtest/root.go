@@ -20,6 +20,7 @@ type Root struct {
 	machines map[string]Machine // by UUID
 
 	documents map[string]string // their definitions
+	overlays  map[string]string // by UUID and target
 }
 
 // driver is what needs libvirt to change a machine.
@@ -115,7 +116,7 @@ func embedURI(dir string) string { return "qemu:///embed?root=" + dir }
 
 func newRoot(t testing.TB, dir, uri string, open func(string) (driver, error)) *Root {
 	t.Helper()
-	r := &Root{dir: dir, uri: uri, run: filepath.Join(dir, "run", "qemu"), logs: filepath.Join(dir, "log", "qemu"), machines: map[string]Machine{}, documents: map[string]string{}}
+	r := &Root{dir: dir, uri: uri, run: filepath.Join(dir, "run", "qemu"), logs: filepath.Join(dir, "log", "qemu"), machines: map[string]Machine{}, documents: map[string]string{}, overlays: map[string]string{}}
 	var err error
 	if r.driver, err = open(r.URI()); err != nil {
 		need(t, fmt.Sprintf("libvirt's embedded QEMU driver: %v (is the account there that libvirt runs QEMU as?)", err))

@@ -57,5 +57,8 @@ func (v virsh) active(uuid string) (bool, error) {
 			break
 		}
 	}
+	if err != nil && strings.Contains(err.Error(), "failed to get domain") { // one that was undefined while it ran
+		return false, nil
+	}
 	return state != "shut off", err
 }

@@ -1,0 +1,141 @@
+//go:build cgo
+
+package executor_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vbk/virt/libvirt"
+	"vbk/virt/libvirt/embedtest"
+)
+
+// user is somebody with virsh who does not know of vbk.
+type user struct {
+	*machine
+	daemon *embedtest.Daemon
+}
+
+func (u user) virsh(args ...string) {
+	u.Helper()
+	if err := u.daemon.Virsh(args...); err != nil {
+		u.Fatal(err)
+	}
+}
+
+func (u user) refused(want string, args ...string) {
+	u.Helper()
+	if err := u.daemon.Virsh(args...); err == nil || !strings.Contains(err.Error(), want) {
+		u.Errorf("virsh %v, while a job runs: %v", args, err)
+	}
+}
+
+// makes wants the next point to be made, for a reason.
+func (u user) makes(reason string) {
+	u.Helper()
+	if planned := u.reason(); !strings.Contains(planned, reason) {
+		u.Errorf("planned because %s, want %s", planned, reason)
+	}
+	if err := u.apply(); err != nil {
+		u.Fatal(err)
+	}
+	u.write(2)
+}
+
+// TestUserMachine: what people do to a real machine by virsh, during a job and
+// between two.
+func TestUserMachine(t *testing.T) {
+	d := embedtest.NewDaemon(t)
+	host, err := libvirt.Connect(context.Background(), d.URI(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	for name, acts := range map[string]func(user){"during": duringJob, "external": externalSnapshot, "internal": internalSnapshot} {
+		t.Run(name, func(t *testing.T) {
+			m := machineOn(t, d.Root, host, name, embedtest.DiskSpec{Target: "vda", Size: 6 << 20}, embedtest.DiskSpec{Target: "vdb", Size: 2 << 20})
+			m.write(5)
+			acts(user{m, d})
+		})
+	}
+}
+
+// duringJob (S22): libvirt refuses to resize or unplug a disk whose job runs. The
+// definition changes, and goes, and each point is exact.
+func duringJob(u user) {
+	u.makes("no restore point yet")
+	u.inMidRead(func() {
+		u.refused("in use", "blockresize", u.uuid, "vda", "8M")
+		u.refused("active block job", "detach-disk", u.uuid, "vdb", "--live")
+		u.virsh("detach-disk", u.uuid, "vdb", "--config")
+	})
+	u.makes("")
+	u.root.Stop(u.T, u.uuid)
+	u.root.Start(u.T, u.uuid)
+	delete(u.sizes, "vdb")
+	u.write(2)
+	u.inMidRead(func() { u.virsh("undefine", u.uuid, "--keep-nvram", "--checkpoints-metadata") })
+	u.makes("disk vdb is gone")
+	u.dial = dialNBD
+	u.virsh("blockresize", u.uuid, "vda", "8M")
+	u.sizes["vda"] = 8 << 20
+	u.write(2)
+	u.makes("vda was 6.00 MiB, is 8.00 MiB")
+
+	u.root.Stop(u.T, u.uuid) // libvirt knows nothing of it any more
+	if err := u.apply(); err != nil {
+		u.Fatal(err)
+	}
+	u.root.SetDisks(u.T, u.uuid, embedtest.DiskSpec{Target: "vda", Size: 8 << 20})
+	u.root.Start(u.T, u.uuid)
+	u.write(2)
+	u.makes("")
+	u.restored(u.settled("full inc inc resync inc"))
+}
+
+// externalSnapshot (S36): a disk gets an overlay, which is committed later.
+func externalSnapshot(u user) {
+	base := u.root.Image(u.uuid, "vda")
+	overlay := filepath.Join(filepath.Dir(base), "overlay.qcow2")
+	u.makes("no restore point yet")
+	u.virsh("snapshot-create-as", u.uuid, "s", "--disk-only", "--diskspec", "vda,file="+overlay, "--diskspec", "vdb,snapshot=no")
+	u.daemon.Overlay(u.uuid, "vda", overlay)
+	u.write(2)
+	u.makes("the image of vda was " + base + ", is " + overlay)
+	u.makes("(vda) is another image than before") // its base has lost the bitmap of the first point
+	u.makes("")
+	u.virsh("blockcommit", u.uuid, "vda", "--active", "--pivot", "--wait")
+	u.virsh("snapshot-delete", u.uuid, "s", "--metadata")
+	u.daemon.Overlay(u.uuid, "vda", "")
+	u.write(2)
+	u.makes("the image of vda was " + overlay + ", is " + base)
+	u.makes("")
+	u.restored(u.settled("full resync resync inc resync inc"))
+}
+
+// internalSnapshot (S37): QEMU does not revert an image that has bitmaps, and libvirt 9.0
+// lets the machine die of that. Without them the image goes back.
+func internalSnapshot(u user) {
+	u.virsh("snapshot-create-as", u.uuid, "s")
+	u.Cleanup(func() { u.virsh("snapshot-delete", u.uuid, "s", "--metadata") })
+	u.makes("no restore point yet")
+	u.makes("")
+	if err := u.daemon.Virsh("snapshot-revert", u.uuid, "s"); err != nil {
+		u.Log(err)
+	}
+	u.root.WaitInactive(u.T, u.uuid)
+	u.root.Start(u.T, u.uuid)
+	u.makes("is missing or inconsistent on vda")
+	u.root.Stop(u.T, u.uuid)
+	for target := range u.sizes {
+		image := u.root.Image(u.uuid, target)
+		u.qemuImg("bitmap", "--remove", image, u.head().Checkpoint)
+		u.qemuImg("snapshot", "-q", "-a", "s", image)
+	}
+	u.root.Start(u.T, u.uuid)
+	u.makes("is missing or inconsistent on vda")
+	u.makes("")
+	u.restored(u.settled("full inc resync resync inc"))
+}
