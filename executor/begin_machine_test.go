@@ -47,6 +47,12 @@ func TestBeginMachine(t *testing.T) {
 		}
 		return d.Job.Socket
 	}
+	checkpointsAre := func(count int) {
+		t.Helper()
+		if d, err := m.host.Domain(t.Context(), m.uuid); err != nil || len(d.Checkpoints) != count {
+			t.Errorf("want %d checkpoints: %+v, %v", count, d.Checkpoints, err)
+		}
+	}
 
 	t.Log("vbk is killed when the job has begun (S11)")
 	m.dies = "BeginBackup"
@@ -83,6 +89,20 @@ func TestBeginMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.rename(checkpoints+".x", checkpoints)
+	converges()
+
+	t.Log("the job has its checkpoint, and its export fails (S18)")
+	free := m.root.TakeExports(t, m.uuid)
+	fails("is already in use")
+	if len(m.left) != 2 {
+		t.Errorf("the begin has left the checkpoints %+v", m.left)
+	}
+	checkpointsAre(1)
+	m.dies = "BeginBackup"
+	fails("killed")
+	m.dies = ""
+	checkpointsAre(2)
+	free()
 	converges()
 
 	t.Log("somebody else's job is active (S12)")

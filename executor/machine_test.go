@@ -60,9 +60,10 @@ type machine struct {
 	sizes  map[string]int64
 	compat map[string]string // of qcow2 images that have another one than usual
 	images executor.Images
-	quiet  bool       // the guest does nothing while a job runs
-	dies   string     // what vbk asks of libvirt when it is killed
-	late   chan error // vbk is killed while a begin waits for QEMU; how that ends
+	quiet  bool              // the guest does nothing while a job runs
+	dies   string            // what vbk asks of libvirt when it is killed
+	left   []virt.Checkpoint // when a begin had failed
+	late   chan error        // vbk is killed while a begin waits for QEMU; how that ends
 	dial   func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 
 	taken map[string]map[string][sha256.Size]byte // checkpoint -> target -> sum of an independent copy
@@ -202,7 +203,9 @@ func (h witness) BeginBackup(ctx context.Context, uuid string, b virt.Backup) er
 		return errKilled
 	}
 	if err != nil {
-		return err
+		d, failed := h.Host.Domain(ctx, uuid)
+		h.m.left = d.Checkpoints
+		return errors.Join(err, failed)
 	}
 	h.m.taken[b.Checkpoint] = h.m.sums()
 	if !h.m.quiet {

@@ -28,7 +28,7 @@ func (u user) virsh(args ...string) {
 func (u user) refused(want string, args ...string) {
 	u.Helper()
 	if err := u.daemon.Virsh(args...); err == nil || !strings.Contains(err.Error(), want) {
-		u.Errorf("virsh %v, while a job runs: %v", args, err)
+		u.Errorf("virsh %v, which should say %q: %v", args, want, err)
 	}
 }
 
@@ -122,9 +122,7 @@ func internalSnapshot(u user) {
 	u.Cleanup(func() { u.virsh("snapshot-delete", u.uuid, "s", "--metadata") })
 	u.makes("no restore point yet")
 	u.makes("")
-	if err := u.daemon.Virsh("snapshot-revert", u.uuid, "s"); err != nil {
-		u.Log(err)
-	}
+	u.refused("active dirty bitmaps", "snapshot-revert", u.uuid, "s")
 	u.root.WaitInactive(u.T, u.uuid)
 	u.root.Start(u.T, u.uuid)
 	u.makes("is missing or inconsistent on vda")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,34 @@ func (r *Root) io(t testing.TB, uuid, target, command string) {
 	// prints about the request itself goes to QEMU's log.
 	if out != "" {
 		t.Fatalf("%s %s: %s: %s", r.machines[uuid].Name, target, command, strings.TrimSpace(out))
+	}
+}
+
+// TakeExports lets QEMU have block exports with the ids that libvirt gives to those of
+// its next jobs, which then fail when all else of them is done, until free.
+func (r *Root) TakeExports(t testing.TB, uuid string) (free func()) {
+	t.Helper()
+	socket := r.socket(uuid)
+	ask := func(command string, arguments map[string]any) {
+		t.Helper()
+		if _, err := qmp(socket, command, arguments); err != nil {
+			t.Fatalf("%s: %s: %v", r.machines[uuid].Name, command, err)
+		}
+	}
+	// libvirt counts nodes, and names exports by them.
+	all := func(ask func(id string)) {
+		for n := range 60 {
+			ask(fmt.Sprintf("libvirt-nbd-libvirt-%d-format", n))
+		}
+	}
+	ask("blockdev-add", map[string]any{"driver": "null-co", "node-name": "taken", "size": 1 << 20})
+	all(func(id string) {
+		ask("block-export-add", map[string]any{"type": "vhost-user-blk", "id": id, "node-name": "taken",
+			"addr": map[string]any{"type": "unix", "path": filepath.Join(filepath.Dir(socket), id)}})
+	})
+	return func() {
+		t.Helper()
+		all(func(id string) { ask("block-export-del", map[string]any{"id": id, "mode": "hard"}) })
 	}
 }
 
