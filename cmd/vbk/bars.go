@@ -226,13 +226,23 @@ func (b *bars) add(label string, priority int) *mpb.Bar {
 
 // figures are amounts, rate and time left of a bar, in columns.
 func figures(done, total int64, elapsed time.Duration) string {
-	rate, left := "", "-:--"
-	if elapsed > 0 && done > 0 {
-		perSecond := float64(done) / elapsed.Seconds()
-		rate = plan.Bytes(int64(perSecond)) + "/s"
-		left = clockTime(time.Duration(float64(total-done) / perSecond * float64(time.Second)))
-	}
+	rate, left := pace(done, total, elapsed)
 	return fmt.Sprintf("%8s of %8s %10s %7s", plan.Bytes(done), plan.Bytes(total), rate, left)
+}
+
+// pace is the rate so far and the time left at that rate.
+func pace(done, total int64, elapsed time.Duration) (rate, left string) {
+	if elapsed <= 0 || done <= 0 {
+		return "", "-:--"
+	}
+	perSecond := float64(done) / elapsed.Seconds()
+	return plan.Bytes(int64(perSecond)) + "/s", clockTime(time.Duration(float64(total-done) / perSecond * float64(time.Second)))
+}
+
+// paceLine is what a line tells where there are no bars.
+func paceLine(done, total int64, elapsed time.Duration) string {
+	rate, left := pace(done, total, elapsed)
+	return fmt.Sprintf("%s of %s, %s, %s left", plan.Bytes(done), plan.Bytes(total), rate, left)
 }
 
 // clockTime is 0:07, 12:05 or 3:04:05.

@@ -150,3 +150,23 @@ func TestBarWidth(t *testing.T) {
 		}
 	})
 }
+
+// TestLinesWithoutBars: where there is no terminal a line every half minute tells how
+// far a disk is, and the time left at the rate of this run.
+func TestLinesWithoutBars(t *testing.T) {
+	var out strings.Builder
+	now := time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC)
+	env := &environment{stdout: &out, now: func() time.Time { return now }}
+	v := restoreView{env: env, last: now}
+	for _, done := range []int64{1 << 30, 2 << 30, 3 << 30, 4 << 30} { // one GiB was there
+		v.progress("vda", done, 5<<30)
+		now = now.Add(20 * time.Second)
+	}
+	want := "  disk vda: 3.00 GiB of 5.00 GiB, 0:40 left\n"
+	if out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+	if line := paceLine(1<<30, 3<<30, 4*time.Second); line != "1.00 GiB of 3.00 GiB, 256 MiB/s, 0:08 left" {
+		t.Error(line)
+	}
+}

@@ -170,6 +170,14 @@ type restoreView struct {
 	bars *bars
 	mu   sync.Mutex
 	last time.Time
+
+	first map[string]seen // of each disk: what was done already is not the work of this run
+}
+
+// seen is how far a disk was at a time, in bytes.
+type seen struct {
+	at   time.Time
+	done int64
 }
 
 func (v *restoreView) progress(disk string, done, total int64) {
@@ -179,8 +187,17 @@ func (v *restoreView) progress(disk string, done, total int64) {
 		v.bars.set(disk, disk, done, total)
 		return
 	}
-	if now := v.env.now(); now.Sub(v.last) >= quietInterval {
+	now := v.env.now()
+	if _, known := v.first[disk]; !known {
+		if v.first == nil {
+			v.first = map[string]seen{}
+		}
+		v.first[disk] = seen{now, done}
+	}
+	if now.Sub(v.last) >= quietInterval {
 		v.last = now
-		fmt.Fprintf(v.env.stdout, "  disk %s: %s of %s\n", disk, plan.Bytes(done), plan.Bytes(total))
+		from := v.first[disk]
+		_, left := pace(done-from.done, total-from.done, now.Sub(from.at))
+		fmt.Fprintf(v.env.stdout, "  disk %s: %s of %s, %s left\n", disk, plan.Bytes(done), plan.Bytes(total), left)
 	}
 }

@@ -139,8 +139,7 @@ func (v *runView) progress(e executor.Event) {
 		return
 	}
 	v.last[e.Address] = now
-	rate := float64(e.Done) / max(now.Sub(v.begun[e.Address]).Seconds(), 0.001)
-	v.line("%s: %s of ~%s, disk %s, %s/s", e.Address, plan.Bytes(e.Done), plan.Bytes(max(e.Total, e.Done)), e.Disk, plan.Bytes(int64(rate)))
+	v.line("%s: disk %s, ~%s", e.Address, e.Disk, paceLine(e.Done, max(e.Total, e.Done), now.Sub(v.begun[e.Address])))
 }
 
 // close prints the table of what was made, what failed, and the sum.
