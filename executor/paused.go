@@ -25,6 +25,10 @@ func (x *instance) startPaused(ctx context.Context, planned plan.Action) (plan.A
 	defer cancel()
 	id, err := x.host.StartPaused(limited, x.want.UUID)
 	if err != nil {
+		if errors.Is(err, virt.ErrRunning) { // cleaning up would end what somebody else has started
+			x.attempt = nil
+			err = errors.Join(err, x.folder.Record(x.self()))
+		}
 		x.unknown = limited.Err() != nil
 		return none(&hintError{err, startHint(err)})
 	}
@@ -46,7 +50,10 @@ func (x *instance) startPaused(ctx context.Context, planned plan.Action) (plan.A
 }
 
 func startHint(err error) string {
-	if errors.Is(err, virt.ErrUnsupported) {
+	switch {
+	case errors.Is(err, virt.ErrRunning):
+		return "somebody else has started it just now; the next vbk apply takes it as it is"
+	case errors.Is(err, virt.ErrUnsupported):
 		return "offline = \"backup\" reads the images of such a domain where they are"
 	}
 	return "see why virsh start DOMAIN --paused fails; offline = \"backup\" reads image files without a QEMU"

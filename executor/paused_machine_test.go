@@ -26,6 +26,9 @@ func TestStartPausedMachine(t *testing.T) {
 	}
 	m.write(8)
 	apply("full", virt.Paused) // somebody has started it so
+	if _, err := m.host.StartPaused(t.Context(), m.uuid); !errors.Is(err, virt.ErrRunning) {
+		t.Errorf("started twice: %v", err)
+	}
 	m.write(3)
 	m.root.Stop(t, m.uuid)
 	apply("full resync", virt.ShutOff)

@@ -110,6 +110,25 @@ func TestStartPausedNotOurs(t *testing.T) {
 			w.exact()
 		})
 	}
+	t.Run("started by somebody just before", func(t *testing.T) {
+		w := scenarios["increment"].prepare(t)
+		w.startable()
+		w.step = func(op string) error {
+			if op != "StartPaused" {
+				return nil
+			}
+			w.step = nil
+			_, err := w.host.StartPaused(w.ctx(), uuid)
+			return err
+		}
+		if r := w.apply(plan.Options{}); r.Failed != 1 || w.state() != virt.Paused {
+			t.Fatalf("%+v: %v; the domain is %s", r, w.failure(), w.state())
+		}
+		if r := w.apply(plan.Options{}); r.Failed > 0 || w.state() != virt.Paused {
+			t.Fatalf("%+v: %v; the domain is %s", r, w.failure(), w.state())
+		}
+		w.exact()
+	})
 	t.Run("started by somebody after a crash", func(t *testing.T) {
 		w := scenarios["increment"].prepare(t)
 		w.startable()

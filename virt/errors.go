@@ -17,6 +17,8 @@ var (
 	// ErrUnsupported: the hypervisor cannot do it in the domain's state or
 	// with this disk.
 	ErrUnsupported = errors.New("not supported")
+	// ErrRunning: the domain has been started already, by somebody else.
+	ErrRunning = errors.New("the domain runs already")
 	// ErrNoAgent: the domain has no guest agent, or none has connected.
 	ErrNoAgent = errors.New("no guest agent")
 	// ErrOldImage: a disk's image cannot hold a bitmap; qcow2 can from

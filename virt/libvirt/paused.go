@@ -16,7 +16,7 @@ import (
 // StartPaused starts a domain that is shut off, without letting its guest run
 // (virDomainCreateWithFlags), and returns libvirt's number of it. A domain that was
 // suspended to disk (virsh managedsave) is virt.ErrUnsupported: its start would use
-// up the guest's memory that was saved.
+// up the guest's memory that was saved. One that runs is virt.ErrRunning.
 func (h *Host) StartPaused(ctx context.Context, uuid string) (id int, err error) {
 	return withDomainOnce(ctx, h, "start domain paused", uuid, func(d *libvirt.Domain) (int, error) {
 		saved, err := d.HasManagedSaveImage(0)
@@ -26,7 +26,11 @@ func (h *Host) StartPaused(ctx context.Context, uuid string) (id int, err error)
 		if saved {
 			return 0, fmt.Errorf("%w: its guest is suspended to disk (managed save), and starting it would use that up", virt.ErrUnsupported)
 		}
-		if err := d.CreateWithFlags(libvirt.DOMAIN_START_PAUSED); err != nil {
+		err = d.CreateWithFlags(libvirt.DOMAIN_START_PAUSED)
+		if isCode(err, libvirt.ERR_OPERATION_INVALID) {
+			err = fmt.Errorf("%w: %w", virt.ErrRunning, plain(err))
+		}
+		if err != nil {
 			return 0, err
 		}
 		return number(d)

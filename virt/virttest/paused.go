@@ -11,7 +11,7 @@ import (
 func (h *Host) StartPaused(ctx context.Context, uuid string) (id int, err error) {
 	err = h.effect(ctx, "StartPaused", "start domain paused", uuid, func(d *domain) error {
 		if d.def.State.Active() {
-			return fmt.Errorf("the domain is %s already", d.def.State)
+			return fmt.Errorf("%w: it is %s", virt.ErrRunning, d.def.State)
 		}
 		if d.saved {
 			return fmt.Errorf("%w: its guest is suspended to disk (managed save)", virt.ErrUnsupported)
