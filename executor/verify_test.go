@@ -55,6 +55,36 @@ func TestVerifySpreads(t *testing.T) {
 	}
 }
 
+// TestVerifyFromFuture: a clock that was ahead for a night does not end the reading.
+func TestVerifyFromFuture(t *testing.T) {
+	w := newWorld(t, t.TempDir(), 8)
+	w.define(map[string]int64{"vda": 1 << 20})
+	w.succeed(plan.Options{})
+	first := w.head()
+	w.nextDay()
+	w.succeed(plan.Options{})
+	ahead := store.Verified{Sequence: first.Sequence, Attempt: first.Attempt, Read: w.now.AddDate(10, 0, 0)}
+	d, err := w.store().Domains(w.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store().RecordVerified(w.ctx(), d[0].Folder, d[0].Chains[0].Name, "", []store.Verified{ahead}); err != nil {
+		t.Fatal(err)
+	}
+	w.policy().Verify.Every = config.Duration(3 * 24 * time.Hour)
+	var read []int
+	for range 6 {
+		read = append(read, verifies(w.plan(plan.Options{}))...)
+		w.succeed(plan.Options{})
+		w.nextDay()
+	}
+	for _, p := range []int{0, 1} {
+		if !slices.Contains(read, p) {
+			t.Errorf("point %d is not read: %v", p, read)
+		}
+	}
+}
+
 // TestVerifyFindsDamage: apply says which point and range are damaged and fails; it is
 // remembered; the next one closes the chain and says why; and the damaged point holds
 // no place of a sound one.

@@ -100,10 +100,13 @@ func dueToRead(i *Instance, chains []store.Chain, now time.Time, every, rhythm t
 		}
 		for k := range c.Manifest.Points {
 			at := c.ReadAt(c.Manifest.Points[k].Sequence)
-			lately = lately || !at.IsZero() && now.Sub(at) < rhythm
+			lately = lately || !at.IsZero() && !fromFuture(at, now) && now.Sub(at) < rhythm
 		}
 		for _, u := range i.remain(c) {
 			stored += u.bytes
+			if fromFuture(u.since, now) { // a clock was wrong: nobody knows when
+				u.since = now.Add(-every)
+			}
 			if u.chain = n; now.Sub(u.since) >= every {
 				due = append(due, u)
 			}
