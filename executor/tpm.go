@@ -164,6 +164,9 @@ func (d Definition) restoreTPM(uri string) error {
 		if err := writeSmall(filepath.Join(filepath.Dir(d.Path), "replaced-"+tpmFile), old); err != nil {
 			return fail(err)
 		}
+		if err := syncDir(filepath.Dir(d.Path)); err != nil { // it is the only one that is left
+			return fail(err)
+		}
 		if err := os.RemoveAll(folder); err != nil {
 			return fail(err)
 		}
