@@ -44,7 +44,7 @@ func (u user) makes(reason string) {
 	u.write(2)
 }
 
-// TestUserMachine: what people do to a real machine by virsh, during a job and
+// TestUserMachine: what people do to a real machine by virsh (and cp), during a job and
 // between two.
 func TestUserMachine(t *testing.T) {
 	d := embedtest.NewDaemon(t)
@@ -53,7 +53,7 @@ func TestUserMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer host.Close()
-	for name, acts := range map[string]func(user){"during": duringJob, "external": externalSnapshot, "internal": internalSnapshot} {
+	for name, acts := range map[string]func(user){"during": duringJob, "external": externalSnapshot, "internal": internalSnapshot, "cloned": clone} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOn(t, d.Root, host, name, embedtest.DiskSpec{Target: "vda", Size: 6 << 20}, embedtest.DiskSpec{Target: "vdb", Size: 2 << 20})
 			m.write(5)
@@ -136,4 +136,41 @@ func internalSnapshot(u user) {
 	u.makes("is missing or inconsistent on vda")
 	u.makes("")
 	u.restored(u.settled("full inc resync resync inc"))
+}
+
+// clone (S30): a second machine has copies of the first one's images, with their bitmaps, and
+// a chain of its own in the same store.
+func clone(u user) {
+	u.makes("no restore point yet")
+	second := user{machineOn(u.T, u.root, u.host, "second", embedtest.DiskSpec{Target: "vda", Size: 6 << 20}, embedtest.DiskSpec{Target: "vdb", Size: 2 << 20}), u.daemon}
+	second.config.Stores, second.now = u.config.Stores, u.now
+	u.root.Stop(u.T, u.uuid)
+	u.root.Stop(u.T, second.uuid)
+	for target := range u.sizes {
+		u.shell("cp", u.root.Image(u.uuid, target), u.root.Image(second.uuid, target))
+	}
+	u.root.Start(u.T, u.uuid)
+	u.root.Start(u.T, second.uuid)
+	second.write(2)
+	second.makes("no restore point yet")
+	u.makes("")
+	second.makes("")
+	found, err := u.store().Domains(u.Context())
+	if err != nil || len(found) != 2 {
+		u.Fatalf("the store holds %+v: %v", found, err)
+	}
+	for _, d := range found {
+		m := u
+		if d.UUID == second.uuid {
+			m = second
+		}
+		m.restored(d)
+		var kinds []string
+		for _, p := range d.Chains[0].Manifest.Points {
+			kinds = append(kinds, string(p.Kind))
+		}
+		if got := strings.Join(kinds, " "); got != "full inc" || len(d.Chains) != 1 {
+			u.Errorf("%s has %d chains, and %q", d.Folder, len(d.Chains), got)
+		}
+	}
 }
