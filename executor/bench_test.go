@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"vbk/executor"
 	"vbk/format"
+	"vbk/nbd"
 )
 
 // onePoint is a point with one disk in one file.
@@ -95,5 +97,42 @@ func BenchmarkRestore(b *testing.B) {
 			}
 			_ = os.Remove(to)
 		}
+	})
+}
+
+// BenchmarkServe reads a disk of 1 GiB with nbdcopy, beside cat of its file and
+// qemu-nbd of its bytes.
+func BenchmarkServe(b *testing.B) {
+	const size = 1 << 30
+	p, raw := writePoint(b, size)
+	run := func(b *testing.B, name string, args ...string) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		for b.Loop() {
+			if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+				b.Fatalf("%v: %s", err, out)
+			}
+		}
+	}
+	b.Run("nbdcopy", func(b *testing.B) {
+		socket := filepath.Join(b.TempDir(), "socket")
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(b.Context())
+		done := make(chan error)
+		go func() {
+			done <- executor.Serve(ctx, p, executor.Serving{Listener: l, Server: nbd.Server{Report: func(err error) { b.Error(err) }}})
+		}()
+		run(b, "nbdcopy", "nbd+unix:///vda?socket="+socket, "null:")
+		cancel()
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("cat", func(b *testing.B) { run(b, "sh", "-c", `cat "$0" >/dev/null`, p.path) })
+	b.Run("qemu-nbd", func(b *testing.B) {
+		run(b, "nbdcopy", "--", "[", "qemu-nbd", "-r", "-e", "8", "-f", "raw", raw, "]", "null:")
 	})
 }

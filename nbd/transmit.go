@@ -1,6 +1,7 @@
 package nbd
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -60,9 +61,11 @@ const (
 	errnoNoSpace = 28
 )
 
-// What the requests of one connection may hold in memory, and how many extents
-// one answer has.
+// What the requests of one connection may hold in memory, how many are answered
+// at a time, and how many extents one answer has. Few workers: their buffers stay
+// in the processor's cache, and a client in order finds its disk read in order.
 const (
+	workers    = 4
 	maxHeld    = maxRequest
 	minCost    = 64 << 10
 	replyPiece = 1 << 20 // a multiple of it is where pieces of a reply end
@@ -86,8 +89,12 @@ type transmission struct {
 	server             *Server
 	conn               net.Conn
 	structured, status bool
-	send               sync.Mutex
 	held               *semaphore.Weighted // bytes
+
+	receive sync.Mutex
+	in      *bufio.Reader
+	over    bool // no request comes any more
+	send    sync.Mutex
 }
 
 type command struct {
@@ -95,111 +102,151 @@ type command struct {
 	cookie      uint64
 	offset      uint64
 	length      uint32
-	data        []byte // of a write
 }
 
-// run reads requests and answers each in a goroutine of its own, as many as
-// their memory allows.
+// worker answers one request after another. What it needs for that it keeps.
+type worker struct {
+	*transmission
+	command
+	cost   int64
+	buffer []byte // headRoom, and what is read or written behind it
+}
+
+// headRoom is where the head of a reply stands, right before the data: one write
+// sends both.
+const headRoom = 64
+
+// run answers requests until the client has no more.
 func (t *transmission) run(ctx context.Context) {
-	t.held = semaphore.NewWeighted(maxHeld)
-	var pending sync.WaitGroup
-	defer pending.Wait()
-	for {
-		r, err := t.read()
-		if err != nil || r.kind == cmdDisconnect {
-			return
-		}
-		cost := t.cost(r)
-		if t.held.Acquire(ctx, cost) != nil {
-			return
-		}
-		if r.kind == cmdWrite {
-			r.data = make([]byte, r.length)
-			if _, err := io.ReadFull(t.conn, r.data); err != nil {
-				return
-			}
-		}
-		pending.Go(func() {
-			defer t.held.Release(cost)
+	t.held, t.in = semaphore.NewWeighted(maxHeld), bufio.NewReader(t.conn)
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
 			defer t.server.catch("serve " + t.Name)
-			if err := t.answer(r); err != nil {
-				_ = t.conn.Close() // a reply was cut off: nothing more can be said
+			w := worker{transmission: t}
+			for w.next(ctx) {
+				if err := w.answer(); err != nil {
+					_ = t.conn.Close() // a reply was cut off: nothing more can be said
+				}
+				w.release()
 			}
 		})
 	}
+	all.Wait()
+}
+
+// next takes a request from the connection, with its data. The workers take turns.
+func (w *worker) next(ctx context.Context) bool {
+	w.receive.Lock()
+	defer w.receive.Unlock()
+	if w.over || w.read() != nil || w.kind == cmdDisconnect {
+		w.over = true
+		return false
+	}
+	cost := w.price()
+	if w.held.Acquire(ctx, cost) != nil {
+		w.over = true
+		return false
+	}
+	w.cost = cost
+	if w.kind == cmdWrite {
+		if _, err := io.ReadFull(w.in, w.room(int64(w.length))); err != nil {
+			w.over = true
+			w.release()
+			return false
+		}
+	}
+	return true
+}
+
+// room returns so many bytes of the worker's buffer.
+func (w *worker) room(length int64) []byte {
+	if need := headRoom + length; int64(len(w.buffer)) < need {
+		w.buffer = make([]byte, max(need, headRoom+min(replyPiece, w.Disk.Size())))
+	}
+	return w.buffer[headRoom : headRoom+length]
+}
+
+// release gives back what a request held.
+func (w *worker) release() {
+	if len(w.buffer) > headRoom+replyPiece {
+		w.buffer = nil
+	}
+	w.held.Release(w.cost)
 }
 
 // read takes a request. One with data that is too long cannot be answered,
 // because the data would have to be read.
-func (t *transmission) read() (command, error) {
-	var b [28]byte
-	if _, err := io.ReadFull(t.conn, b[:]); err != nil {
-		return command{}, err
+func (w *worker) read() error {
+	b, err := w.in.Peek(28)
+	if err != nil {
+		return err
 	}
-	if binary.BigEndian.Uint32(b[:]) != magicRequest {
-		return command{}, errHangUp
+	if binary.BigEndian.Uint32(b) != magicRequest {
+		return errHangUp
 	}
-	r := command{
+	w.command = command{
 		flags: binary.BigEndian.Uint16(b[4:]), kind: binary.BigEndian.Uint16(b[6:]), cookie: binary.BigEndian.Uint64(b[8:]),
 		offset: binary.BigEndian.Uint64(b[16:]), length: binary.BigEndian.Uint32(b[24:]),
 	}
-	if r.kind == cmdWrite && r.length > maxRequest {
-		return command{}, errHangUp
+	if w.kind == cmdWrite && w.length > maxRequest {
+		return errHangUp
 	}
-	return r, nil
+	_, err = w.in.Discard(28)
+	return err
 }
 
-// cost is the memory that a request takes, bytes.
-func (t *transmission) cost(r command) int64 {
-	whole := !t.structured || r.flags&cmdWhole != 0
+// price is the memory that a request takes, bytes.
+func (w *worker) price() int64 {
+	whole := !w.structured || w.flags&cmdWhole != 0
 	switch {
-	case r.kind == cmdWrite, r.kind == cmdRead && whole && r.length <= maxRequest:
-		return max(int64(r.length), minCost)
-	case r.kind == cmdRead:
-		return min(max(int64(r.length), minCost), replyPiece)
+	case w.kind == cmdWrite, w.kind == cmdRead && whole && w.length <= maxRequest:
+		return max(int64(w.length), minCost)
+	case w.kind == cmdRead:
+		return min(max(int64(w.length), minCost), replyPiece)
 	}
 	return minCost
 }
 
 // answer does one request. Its error is that of the connection.
-func (t *transmission) answer(r command) (err error) {
+func (w *worker) answer() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.server.report(&PanicError{"serve " + t.Name, p, debug.Stack()})
+			w.server.report(&PanicError{"serve " + w.Name, p, debug.Stack()})
 			err = errHangUp
 		}
 	}()
-	if errno, why := t.check(r); errno != 0 {
-		return t.fail(r, errno, why)
+	if errno, why := w.check(); errno != 0 {
+		return w.fail(errno, why)
 	}
-	switch r.kind {
+	switch w.kind {
 	case cmdRead:
-		if t.structured && r.flags&cmdWhole == 0 {
-			return t.readPieces(r)
+		if w.structured && w.flags&cmdWhole == 0 {
+			return w.readPieces()
 		}
-		return t.readWhole(r)
+		return w.readWhole()
 	case cmdBlockStatus:
-		return t.blockStatus(r)
+		return w.blockStatus()
 	}
-	if err := t.change(r, t.Disk.(WritableDisk)); err != nil {
-		t.server.report(fmt.Errorf("serve %s: %w", t.Name, err))
-		return t.fail(r, errnoIO, err.Error())
+	if err := w.change(w.Disk.(WritableDisk)); err != nil {
+		w.server.report(fmt.Errorf("serve %s: %w", w.Name, err))
+		return w.fail(errnoIO, err.Error())
 	}
-	return t.done(r)
+	return w.done()
 }
 
 // check says what is wrong with a request.
-func (t *transmission) check(r command) (errno uint32, why string) {
-	_, writable := t.Disk.(WritableDisk)
+func (w *worker) check() (errno uint32, why string) {
+	_, writable := w.Disk.(WritableDisk)
 	var allowed uint16
-	switch r.kind {
+	switch w.kind {
 	case cmdRead:
-		if t.structured {
+		if w.structured {
 			allowed = cmdWhole
 		}
 	case cmdBlockStatus:
 		allowed = cmdOne
-		if !t.status {
+		if !w.status {
 			return errnoInvalid, "no context was chosen"
 		}
 	case cmdWrite, cmdTrim:
@@ -207,22 +254,22 @@ func (t *transmission) check(r command) (errno uint32, why string) {
 	case cmdZero:
 		allowed = cmdFUA | cmdNoHole
 	case cmdFlush:
-		if r.offset != 0 || r.length != 0 {
+		if w.offset != 0 || w.length != 0 {
 			return errnoInvalid, "flush has no range"
 		}
 	default:
-		return errnoInvalid, fmt.Sprintf("command %d is not known here", r.kind)
+		return errnoInvalid, fmt.Sprintf("command %d is not known here", w.kind)
 	}
-	size := uint64(t.Disk.Size())
+	size := uint64(w.Disk.Size())
 	switch {
-	case r.kind != cmdRead && r.kind != cmdBlockStatus && !writable:
+	case w.kind != cmdRead && w.kind != cmdBlockStatus && !writable:
 		return errnoPerm, "the export is read-only"
-	case r.flags&^allowed != 0:
+	case w.flags&^allowed != 0:
 		return errnoInvalid, "flags are not known here"
-	case r.kind == cmdRead && r.length > maxRequest:
+	case w.kind == cmdRead && w.length > maxRequest:
 		return errnoInvalid, fmt.Sprintf("at most %d bytes are read at a time", maxRequest)
-	case r.kind != cmdFlush && (r.length == 0 || r.offset > size || uint64(r.length) > size-r.offset):
-		if r.kind == cmdWrite || r.kind == cmdZero {
+	case w.kind != cmdFlush && (w.length == 0 || w.offset > size || uint64(w.length) > size-w.offset):
+		if w.kind == cmdWrite || w.kind == cmdZero {
 			return errnoNoSpace, "outside of the disk"
 		}
 		return errnoInvalid, "outside of the disk"
@@ -230,22 +277,22 @@ func (t *transmission) check(r command) (errno uint32, why string) {
 	return 0, ""
 }
 
-func (t *transmission) change(r command, d WritableDisk) (err error) {
-	switch r.kind {
+func (w *worker) change(d WritableDisk) (err error) {
+	switch w.kind {
 	case cmdWrite:
-		_, err = d.WriteAt(r.data, int64(r.offset))
+		_, err = d.WriteAt(w.room(int64(w.length)), int64(w.offset))
 	case cmdZero, cmdTrim:
-		err = d.Zero(int64(r.offset), int64(r.length))
+		err = d.Zero(int64(w.offset), int64(w.length))
 	}
-	if err == nil && (r.kind == cmdFlush || r.flags&cmdFUA != 0) {
+	if err == nil && (w.kind == cmdFlush || w.flags&cmdFUA != 0) {
 		err = d.Flush()
 	}
 	return err
 }
 
 // load reads a part of the disk, and tells an operator of what cannot be read.
-func (t *transmission) load(p []byte, offset int64) error {
-	n, err := t.Disk.ReadAt(p, offset)
+func (w *worker) load(p []byte, offset int64) error {
+	n, err := w.Disk.ReadAt(p, offset)
 	if n == len(p) {
 		return nil
 	}
@@ -253,47 +300,39 @@ func (t *transmission) load(p []byte, offset int64) error {
 		err = io.ErrUnexpectedEOF
 	}
 	err = fmt.Errorf("read %d bytes at %d: %w", len(p), offset, err)
-	t.server.report(fmt.Errorf("serve %s: %w", t.Name, err))
+	w.server.report(fmt.Errorf("serve %s: %w", w.Name, err))
 	return err
 }
 
 // readWhole answers with the bytes in one piece.
-func (t *transmission) readWhole(r command) error {
-	p := make([]byte, r.length)
-	if err := t.load(p, int64(r.offset)); err != nil {
-		return t.fail(r, errnoIO, err.Error())
+func (w *worker) readWhole() error {
+	if err := w.load(w.room(int64(w.length)), int64(w.offset)); err != nil {
+		return w.fail(errnoIO, err.Error())
 	}
-	if !t.structured {
-		return t.write(simpleHead(r, 0), p)
+	if !w.structured {
+		return w.simple(0, int64(w.length))
 	}
-	return t.chunk(r, chunkDone, chunkData, binary.BigEndian.AppendUint64(nil, r.offset), p)
+	return w.data(chunkDone, w.offset, int64(w.length))
 }
 
-var pieces = sync.Pool{New: func() any { p := make([]byte, replyPiece); return &p }}
-
 // readPieces answers with holes and data as they come.
-func (t *transmission) readPieces(r command) error {
-	buffer := pieces.Get().(*[]byte)
-	defer pieces.Put(buffer)
-	end := int64(r.offset) + int64(r.length)
-	for x := range t.Disk.Extents(int64(r.offset), int64(r.length)) {
+func (w *worker) readPieces() error {
+	end := int64(w.offset) + int64(w.length)
+	for x := range w.Disk.Extents(int64(w.offset), int64(w.length)) {
 		for at := x.Offset; at < x.Offset+x.Length; {
 			next := x.Offset + x.Length
-			head := binary.BigEndian.AppendUint64(nil, uint64(at))
 			if x.Zero {
-				head = binary.BigEndian.AppendUint32(head, uint32(next-at))
-				if err := t.chunk(r, last(next, end), chunkHole, head, nil); err != nil {
+				if err := w.hole(last(next, end), at, next); err != nil {
 					return err
 				}
 				at = next
 				continue
 			}
 			next = min(next, (at/replyPiece+1)*replyPiece)
-			p := (*buffer)[:next-at]
-			if err := t.load(p, at); err != nil {
-				return t.fail(r, errnoIO, err.Error())
+			if err := w.load(w.room(next-at), at); err != nil {
+				return w.fail(errnoIO, err.Error())
 			}
-			if err := t.chunk(r, last(next, end), chunkData, head, p); err != nil {
+			if err := w.data(last(next, end), uint64(at), next-at); err != nil {
 				return err
 			}
 			at = next
@@ -311,8 +350,8 @@ func last(next, end int64) uint16 {
 }
 
 // blockStatus tells what reads as zeroes. Neighbours alike are one.
-func (t *transmission) blockStatus(r command) error {
-	b := binary.BigEndian.AppendUint32(nil, statusContext)
+func (w *worker) blockStatus() error {
+	b := binary.BigEndian.AppendUint32(w.payload(), statusContext)
 	var run Extent
 	count := 0
 	flush := func() {
@@ -322,61 +361,98 @@ func (t *transmission) blockStatus(r command) error {
 			count++
 		}
 	}
-	for x := range t.Disk.Extents(int64(r.offset), int64(r.length)) {
+	for x := range w.Disk.Extents(int64(w.offset), int64(w.length)) {
 		if run.Length > 0 && x.Zero == run.Zero && run.Length+x.Length <= math.MaxUint32 {
 			run.Length += x.Length
 			continue
 		}
 		flush()
 		run = x
-		if count == maxExtents || count == 1 && r.flags&cmdOne != 0 {
+		if count == maxExtents || count == 1 && w.flags&cmdOne != 0 {
 			run = Extent{}
 			break
 		}
 	}
 	flush()
-	return t.chunk(r, chunkDone, chunkStatus, b, nil)
+	return w.chunk(chunkDone, chunkStatus, b)
 }
 
 // done says that a request was done.
-func (t *transmission) done(r command) error {
-	if t.structured {
-		return t.chunk(r, chunkDone, chunkNone, nil, nil)
+func (w *worker) done() error {
+	if w.structured {
+		return w.chunk(chunkDone, chunkNone, w.payload())
 	}
-	return t.write(simpleHead(r, 0), nil)
+	return w.simple(0, 0)
 }
 
 // fail says that a request was not done; what was sent of a reply is void.
-func (t *transmission) fail(r command, errno uint32, why string) error {
-	if !t.structured {
-		return t.write(simpleHead(r, errno), nil)
+func (w *worker) fail(errno uint32, why string) error {
+	if !w.structured {
+		return w.simple(errno, 0)
 	}
 	why = why[:min(len(why), maxName)]
-	b := binary.BigEndian.AppendUint32(nil, errno)
+	b := binary.BigEndian.AppendUint32(w.payload(), errno)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(why)))
-	return t.chunk(r, chunkDone, chunkError, append(b, why...), nil)
+	return w.chunk(chunkDone, chunkError, append(b, why...))
 }
 
-func simpleHead(r command, errno uint32) []byte {
-	b := binary.BigEndian.AppendUint32(nil, magicSimple)
-	b = binary.BigEndian.AppendUint32(b, errno)
-	return binary.BigEndian.AppendUint64(b, r.cookie)
+func (w *worker) hole(flags uint16, from, to int64) error {
+	b := binary.BigEndian.AppendUint64(w.payload(), uint64(from))
+	return w.chunk(flags, chunkHole, binary.BigEndian.AppendUint32(b, uint32(to-from)))
 }
 
-func (t *transmission) chunk(r command, flags, kind uint16, head, data []byte) error {
-	b := binary.BigEndian.AppendUint32(nil, magicStructured)
-	b = binary.BigEndian.AppendUint16(b, flags)
-	b = binary.BigEndian.AppendUint16(b, kind)
-	b = binary.BigEndian.AppendUint64(b, r.cookie)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(head)+len(data)))
-	return t.write(append(b, head...), data)
+// payload is where that of a chunk is appended: behind the head room.
+func (w *worker) payload() []byte { return w.room(minPayload)[:0] }
+
+// minPayload is room for any but data and long lists.
+const minPayload = 64
+
+const (
+	simpleHead = 16
+	chunkHead  = 20
+	dataHead   = chunkHead + 8
+)
+
+// simple sends a simple reply, with so many bytes of what was read.
+func (w *worker) simple(errno uint32, length int64) error {
+	w.room(length)
+	b := w.buffer[headRoom-simpleHead : headRoom+length]
+	binary.BigEndian.PutUint32(b, magicSimple)
+	binary.BigEndian.PutUint32(b[4:], errno)
+	binary.BigEndian.PutUint64(b[8:], w.cookie)
+	return w.write(b)
+}
+
+// data sends so many bytes of what was read as a chunk.
+func (w *worker) data(flags uint16, offset uint64, length int64) error {
+	b := w.buffer[headRoom-dataHead : headRoom+length]
+	w.putHead(b, flags, chunkData, len(b)-chunkHead)
+	binary.BigEndian.PutUint64(b[chunkHead:], offset)
+	return w.write(b)
+}
+
+// chunk sends one whose payload was appended to payload.
+func (w *worker) chunk(flags, kind uint16, payload []byte) error {
+	if headRoom+len(payload) > len(w.buffer) { // it has grown out of the buffer
+		copy(w.room(int64(len(payload))), payload)
+	}
+	b := w.buffer[headRoom-chunkHead : headRoom+len(payload)]
+	w.putHead(b, flags, kind, len(payload))
+	return w.write(b)
+}
+
+func (w *worker) putHead(b []byte, flags, kind uint16, length int) {
+	binary.BigEndian.PutUint32(b, magicStructured)
+	binary.BigEndian.PutUint16(b[4:], flags)
+	binary.BigEndian.PutUint16(b[6:], kind)
+	binary.BigEndian.PutUint64(b[8:], w.cookie)
+	binary.BigEndian.PutUint32(b[16:], uint32(length))
 }
 
 // write sends one reply, or one chunk of one, undivided.
-func (t *transmission) write(head, data []byte) error {
-	t.send.Lock()
-	defer t.send.Unlock()
-	buffers := net.Buffers{head, data}
-	_, err := buffers.WriteTo(t.conn)
+func (w *worker) write(b []byte) error {
+	w.send.Lock()
+	defer w.send.Unlock()
+	_, err := w.conn.Write(b)
 	return err
 }
