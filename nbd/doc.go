@@ -41,8 +41,8 @@
 // A Disk is an io.ReaderAt that knows where it is zero; a WritableDisk takes
 // changes too, and an Overlay keeps them in a file beside a disk that is never
 // changed. The server is plain Go, so every build has it: serve.go accepts,
-// negotiate.go haggles about options, transmit.go answers requests, each in a
-// goroutine. What a client can make it hold is bounded: connections, options,
+// negotiate.go haggles about options, transmit.go answers requests, four at a
+// time on each connection. What a client can make it hold is bounded: connections, options,
 // bytes of requests under way. A part of a disk that cannot be read is an error
 // for the client, never zeroes, and is told to Server.Report.
 //
