@@ -163,6 +163,9 @@ func (i Instant) secure(ctx context.Context, host Recovers, target string) error
 	if _, err := os.Lstat(i.copied(target)); err == nil {
 		return nil
 	}
+	// A Flush that is given up may leave the machine paused, with nobody to let it run on.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
+	defer cancel()
 	if err := host.Flush(ctx, i.UUID); err != nil {
 		return fmt.Errorf("disk %s is copied, but not known to be durable: %w", target, err)
 	}

@@ -139,13 +139,16 @@ func (h *Host) Pulling(ctx context.Context, uuid, target string) (done, total in
 // Flush has QEMU write what it keeps of its images in memory, which it does when a
 // machine pauses: a running one does for an instant.
 func (h *Host) Flush(ctx context.Context, uuid string) error {
+	paused := false // by us: where libvirt goes away meanwhile, this is done twice
 	_, err := withDomain(ctx, h, "flush disks of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
 		state, _, err := d.GetState()
-		if err == nil && state != libvirt.DOMAIN_RUNNING {
-			err = errors.New("it does not run")
-		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case state == libvirt.DOMAIN_RUNNING:
+			paused = true
 			err = d.Suspend()
+		case !paused || state != libvirt.DOMAIN_PAUSED:
+			err = errors.New("it does not run")
 		}
 		if err == nil {
 			err = d.Resume()
