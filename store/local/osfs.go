@@ -334,12 +334,20 @@ func (h *osHandle) Write(p []byte) (int, error) {
 }
 
 func (h *osHandle) WriteAt(p []byte, offset int64) (int, error) {
-	write := h.writeCached
-	if h.direct != nil && fitsDirect(p, offset) {
-		write = h.direct.WriteAt
-	}
-	n, err := write(p, offset)
+	n, err := h.put(p, offset)
 	return n, h.wrote(offset, int64(n), err)
+}
+
+// put writes directly where that goes; a disk may want larger blocks than ours.
+func (h *osHandle) put(p []byte, offset int64) (int, error) {
+	if h.direct == nil || !fitsDirect(p, offset) {
+		return h.writeCached(p, offset)
+	}
+	n, err := h.direct.WriteAt(p, offset)
+	if n == 0 && errors.Is(err, unix.EINVAL) {
+		return h.writeCached(p, offset)
+	}
+	return n, err
 }
 
 func (h *osHandle) writeCached(p []byte, offset int64) (int, error) {
