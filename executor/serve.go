@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"os"
 
@@ -63,13 +62,10 @@ func unnamed(dir string) (*os.File, error) {
 // servedImage gives an image the words of package nbd.
 type servedImage struct{ *format.Image }
 
-// Extents implements nbd.Disk.
-func (i servedImage) Extents(offset, length int64) iter.Seq[nbd.Extent] {
-	return func(yield func(nbd.Extent) bool) {
-		for x := range i.Image.Extents(offset, length) {
-			if !yield(nbd.Extent{Offset: x.Offset, Length: x.Length, Zero: x.Zero}) {
-				return
-			}
-		}
+// Extent implements nbd.Disk.
+func (i servedImage) Extent(offset, length int64) nbd.Extent {
+	for x := range i.Image.Extents(offset, length) {
+		return nbd.Extent{Offset: x.Offset, Length: x.Length, Zero: x.Zero}
 	}
+	return nbd.Extent{Offset: offset, Length: length} // outside of the disk, which no client may ask for
 }

@@ -3,7 +3,6 @@ package nbd
 import (
 	"fmt"
 	"io"
-	"iter"
 	"sync"
 )
 
@@ -99,28 +98,19 @@ func (o *Overlay) runEnd(offset, limit int64) int64 {
 	return limit
 }
 
-// Extents tiles a range. What was changed to zeroes by Zero is zero, what was
+// Extent implements Disk. What was changed to zeroes by Zero is zero, what was
 // written is data.
-func (o *Overlay) Extents(offset, length int64) iter.Seq[Extent] {
-	return func(yield func(Extent) bool) {
-		for at, limit := offset, offset+length; at < limit; {
-			o.mu.RLock()
-			state, kept := o.kept[at/overlayBlock]
-			end := o.runEnd(at, limit)
-			o.mu.RUnlock()
-			if kept && !yield(Extent{Offset: at, Length: end - at, Zero: state == keptZero}) {
-				return
-			}
-			if !kept {
-				for x := range o.base.Extents(at, end-at) {
-					if !yield(x) {
-						return
-					}
-				}
-			}
-			at = end
-		}
+func (o *Overlay) Extent(offset, length int64) Extent {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	x := Extent{Offset: offset, Length: length}
+	if state, kept := o.kept[offset/overlayBlock]; kept {
+		x.Zero = state == keptZero
+	} else {
+		x = o.base.Extent(offset, length)
 	}
+	x.Length = o.runEnd(offset, x.Offset+x.Length) - offset
+	return x
 }
 
 // WriteAt keeps p in the file.

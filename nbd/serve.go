@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -18,8 +17,9 @@ import (
 type Disk interface {
 	io.ReaderAt
 	Size() int64 // bytes, constant
-	// Extents tiles a range of the disk, in order: what reads as zeroes, and data.
-	Extents(offset, length int64) iter.Seq[Extent]
+	// Extent says whether the disk reads as zeroes, or is data, from offset on; it
+	// starts there, and goes on for length bytes at most.
+	Extent(offset, length int64) Extent
 }
 
 // WritableDisk is a Disk that clients may change. An Overlay is one.
@@ -62,17 +62,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	places := make(chan struct{}, maxClients)
 	for {
-		select {
-		case places <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("accept NBD client: %w", err)
+		}
+		select {
+		case places <- struct{}{}:
+		default: // to wait would look to the client as if the disk hung
+			_ = conn.Close()
+			s.report(fmt.Errorf("a client was turned away: %d are connected", maxClients))
+			continue
 		}
 		clients.Go(func() {
 			defer func() { <-places }()

@@ -162,7 +162,7 @@ func TestServeToOurClient(t *testing.T) {
 	if err := c.Zero(0, 4096); err == nil {
 		t.Fatal("a read-only export was changed")
 	}
-	disk.bad = 3 << 20
+	disk.bad.Store(3 << 20)
 	if err := dial().ReadBatch(ctx, []nbd.Read{{Offset: 2 << 20, Data: got[:2<<20]}}); err == nil {
 		t.Fatal("a disk that cannot be read gave bytes")
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -318,27 +317,41 @@ func (w *worker) readWhole() error {
 // readPieces answers with holes and data as they come.
 func (w *worker) readPieces() error {
 	end := int64(w.offset) + int64(w.length)
-	for x := range w.Disk.Extents(int64(w.offset), int64(w.length)) {
-		for at := x.Offset; at < x.Offset+x.Length; {
-			next := x.Offset + x.Length
-			if x.Zero {
-				if err := w.hole(last(next, end), at, next); err != nil {
-					return err
-				}
-				at = next
-				continue
-			}
-			next = min(next, (at/replyPiece+1)*replyPiece)
-			if err := w.load(w.room(next-at), at); err != nil {
-				return w.fail(errnoIO, err.Error())
-			}
-			if err := w.data(last(next, end), uint64(at), next-at); err != nil {
+	for at := int64(w.offset); at < end; {
+		x := w.Disk.Extent(at, end-at)
+		next := x.Offset + x.Length
+		if x.Zero {
+			if err := w.hole(last(next, end), at, next); err != nil {
 				return err
 			}
 			at = next
+			continue
 		}
+		next = min((at/replyPiece+1)*replyPiece, end)
+		if next > x.Offset+x.Length { // data that touches data is one
+			next = w.dataEnd(x.Offset+x.Length, next)
+		}
+		if err := w.load(w.room(next-at), at); err != nil {
+			return w.fail(errnoIO, err.Error())
+		}
+		if err := w.data(last(next, end), uint64(at), next-at); err != nil {
+			return err
+		}
+		at = next
 	}
 	return nil
+}
+
+// dataEnd is where zeroes begin behind at, or else the limit.
+func (w *worker) dataEnd(at, limit int64) int64 {
+	for at < limit {
+		x := w.Disk.Extent(at, limit-at)
+		if x.Zero {
+			break
+		}
+		at += x.Length
+	}
+	return at
 }
 
 // last is the flag of the chunk that ends at next.
@@ -352,107 +365,26 @@ func last(next, end int64) uint16 {
 // blockStatus tells what reads as zeroes. Neighbours alike are one.
 func (w *worker) blockStatus() error {
 	b := binary.BigEndian.AppendUint32(w.payload(), statusContext)
-	var run Extent
-	count := 0
-	flush := func() {
-		if run.Length > 0 {
-			b = binary.BigEndian.AppendUint32(b, uint32(run.Length))
-			b = binary.BigEndian.AppendUint32(b, map[bool]uint32{true: stateHoleZero}[run.Zero])
-			count++
-		}
+	end := int64(w.offset) + int64(w.length)
+	most := maxExtents
+	if w.flags&cmdOne != 0 {
+		most = 1
 	}
-	for x := range w.Disk.Extents(int64(w.offset), int64(w.length)) {
-		if run.Length > 0 && x.Zero == run.Zero && run.Length+x.Length <= math.MaxUint32 {
-			run.Length += x.Length
-			continue
+	for at := int64(w.offset); at < end && most > 0; most-- {
+		run := w.Disk.Extent(at, end-at)
+		for at = run.Offset + run.Length; at < end; {
+			x := w.Disk.Extent(at, end-at)
+			if x.Zero != run.Zero {
+				break
+			}
+			at += x.Length
 		}
-		flush()
-		run = x
-		if count == maxExtents || count == 1 && w.flags&cmdOne != 0 {
-			run = Extent{}
-			break
+		state := uint32(0)
+		if run.Zero {
+			state = stateHoleZero
 		}
+		b = binary.BigEndian.AppendUint32(b, uint32(at-run.Offset))
+		b = binary.BigEndian.AppendUint32(b, state)
 	}
-	flush()
 	return w.chunk(chunkDone, chunkStatus, b)
-}
-
-// done says that a request was done.
-func (w *worker) done() error {
-	if w.structured {
-		return w.chunk(chunkDone, chunkNone, w.payload())
-	}
-	return w.simple(0, 0)
-}
-
-// fail says that a request was not done; what was sent of a reply is void.
-func (w *worker) fail(errno uint32, why string) error {
-	if !w.structured {
-		return w.simple(errno, 0)
-	}
-	why = why[:min(len(why), maxName)]
-	b := binary.BigEndian.AppendUint32(w.payload(), errno)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(why)))
-	return w.chunk(chunkDone, chunkError, append(b, why...))
-}
-
-func (w *worker) hole(flags uint16, from, to int64) error {
-	b := binary.BigEndian.AppendUint64(w.payload(), uint64(from))
-	return w.chunk(flags, chunkHole, binary.BigEndian.AppendUint32(b, uint32(to-from)))
-}
-
-// payload is where that of a chunk is appended: behind the head room.
-func (w *worker) payload() []byte { return w.room(minPayload)[:0] }
-
-// minPayload is room for any but data and long lists.
-const minPayload = 64
-
-const (
-	simpleHead = 16
-	chunkHead  = 20
-	dataHead   = chunkHead + 8
-)
-
-// simple sends a simple reply, with so many bytes of what was read.
-func (w *worker) simple(errno uint32, length int64) error {
-	w.room(length)
-	b := w.buffer[headRoom-simpleHead : headRoom+length]
-	binary.BigEndian.PutUint32(b, magicSimple)
-	binary.BigEndian.PutUint32(b[4:], errno)
-	binary.BigEndian.PutUint64(b[8:], w.cookie)
-	return w.write(b)
-}
-
-// data sends so many bytes of what was read as a chunk.
-func (w *worker) data(flags uint16, offset uint64, length int64) error {
-	b := w.buffer[headRoom-dataHead : headRoom+length]
-	w.putHead(b, flags, chunkData, len(b)-chunkHead)
-	binary.BigEndian.PutUint64(b[chunkHead:], offset)
-	return w.write(b)
-}
-
-// chunk sends one whose payload was appended to payload.
-func (w *worker) chunk(flags, kind uint16, payload []byte) error {
-	if headRoom+len(payload) > len(w.buffer) { // it has grown out of the buffer
-		copy(w.room(int64(len(payload))), payload)
-	}
-	b := w.buffer[headRoom-chunkHead : headRoom+len(payload)]
-	w.putHead(b, flags, kind, len(payload))
-	return w.write(b)
-}
-
-func (w *worker) putHead(b []byte, flags, kind uint16, length int) {
-	binary.BigEndian.PutUint32(b, magicStructured)
-	binary.BigEndian.PutUint16(b[4:], flags)
-	binary.BigEndian.PutUint16(b[6:], kind)
-	binary.BigEndian.PutUint64(b[8:], w.cookie)
-	binary.BigEndian.PutUint32(b[16:], uint32(length))
-}
-
-// write sends one reply, or one chunk of one, undivided.
-func (w *worker) write(b []byte) error {
-	w.send.Lock()
-	defer w.send.Unlock()
-	_, err := w.conn.Write(b)
-	return err
 }
