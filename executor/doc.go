@@ -5,6 +5,7 @@
 //	RestoreTo(ctx, point, ...) writes a disk over what exists
 //	Machine.Define(point, ...) makes a definition, which is registered on a host
 //	Drill.Run(ctx, point, ...) boots a point, apart from everything
+//	Instant                    runs a machine on a point while QEMU copies its disks
 //	Import(ctx, importation)   lists the points of a folder of virtnbdbackup
 //	Protect(ctx, point, ...)   keeps a point whatever the rules say
 //
@@ -49,6 +50,15 @@
 // fill their file system, when nothing moves any more, and when the store has no
 // more than is to stay free; no call of the hypervisor is waited for without
 // limit. A panic ends one instance, as a BugError.
+//
+// Or its QEMU is started for the time of the backup, paused; the record says so
+// beforehand, and what ends it wants it to be that very start, whose guest never ran.
+//
+// What a verification that is planned finds is recorded beside the manifest. Damage
+// ends the instance; the next plan closes the chain.
+//
+// Exports are read, and files of a chain are written, no faster than host and store
+// allow (limit.go): all instances of a run share these rates.
 //
 // Convert and WritePeerFolder write what a chain holds anew, in another stream,
 // and compare every byte before anything depends on it.

@@ -42,9 +42,10 @@
 // changes too, and an Overlay keeps them in a file beside a disk that is never
 // changed. The server is plain Go, so every build has it: serve.go accepts,
 // negotiate.go haggles about options, transmit.go answers requests, four at a
-// time on each connection. What a client can make it hold is bounded: connections, options,
-// bytes of requests under way. A part of a disk that cannot be read is an error
-// for the client, never zeroes, and is told to Server.Report.
+// time on each connection, and reply.go is what they answer with. What a client
+// can make it hold is bounded: options, bytes of requests under way, and 64
+// connections, beyond which one is closed at once. A part of a disk that cannot be
+// read is an error for the client, never zeroes, and is told to Server.Report.
 //
 // # How the client works
 //
