@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 )
@@ -35,4 +39,17 @@ func TestAskInterrupted(t *testing.T) {
 			t.Error("it still waits for an answer")
 		}
 	})
+}
+
+// TestEndings: a signal that whoever started vbk has told it to ignore, as nohup
+// does, ends nothing.
+func TestEndings(t *testing.T) {
+	if all := endings(); !slices.Contains(all, os.Signal(syscall.SIGHUP)) || !slices.Contains(all, os.Interrupt) {
+		t.Fatalf("%v end vbk", all)
+	}
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	if all := endings(); slices.Contains(all, os.Signal(syscall.SIGHUP)) || !slices.Contains(all, os.Interrupt) {
+		t.Errorf("%v end vbk under nohup", all)
+	}
 }

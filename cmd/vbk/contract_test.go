@@ -45,7 +45,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("there is no command %s", words[0])
 			continue
 		}
-		known := takesValue(command.Flags)
+		known := flagTable(command.Flags)
 		for _, flag := range words[1:] {
 			if _, ok := known[flag]; !ok {
 				t.Errorf("vbk %s has no flag -%s", words[0], flag)
@@ -63,8 +63,10 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	for _, flag := range []string{"chdir", "no-color"} {
-		if _, ok := takesValue(app.Flags)[flag]; !ok {
+		if _, ok := flagTable(app.Flags)[flag]; !ok {
 			t.Errorf("there is no flag -%s before the command", flag)
 		}
 	}
 }
+
+func noEnvironment(string) string { return "" }

@@ -71,8 +71,6 @@ func parseConversion(c *cli.Context) (wantedFiles, error) {
 		return w, hint(errors.New("vbk convert needs one chain, DOMAIN@CHAIN, or -i PATH"), "vbk list shows the points, which are named DOMAIN@CHAIN.N")
 	case !byPath && w.dir != "":
 		return w, errors.New("flag -o belongs to -i PATH: name the folder of the chain with -i")
-	case c.IsSet("o") && w.dir == "":
-		return w, errors.New("flag -o: the path is empty")
 	case c.IsSet("until") && w.dir == "":
 		return w, errors.New("flag -until belongs to -o DIR: in a store a chain is converted as a whole")
 	}

@@ -39,7 +39,7 @@ func TestCommandsInExamples(t *testing.T) {
 				if err != nil { // it was cut off at a pipe inside of quotes
 					words = strings.Fields(m[1])
 				}
-				if _, err := arrange((&environment{}).app(), words); err != nil {
+				if _, err := arrange((&environment{}).app(), words, noEnvironment); err != nil {
 					t.Errorf("%s: %s: %v", file, m[1], err)
 				}
 			}

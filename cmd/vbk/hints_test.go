@@ -81,7 +81,7 @@ func pasted(line string) error {
 			break
 		}
 	}
-	_, err = arrange((&environment{}).app(), words)
+	_, err = arrange((&environment{}).app(), words, noEnvironment)
 	return err
 }
 

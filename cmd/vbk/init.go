@@ -24,7 +24,7 @@ func (env *environment) initCommand() *cli.Command {
 			&cli.StringFlag{Name: "store", Usage: "the store of the starter is `DIR`", Value: "/srv/backup"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			begun := env.configurations()

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,6 +30,9 @@ func main() {
 }
 
 func realMain() int {
+	// Of what cannot be recovered, such as no memory, Go makes exit code 2, which
+	// means changes; so it ends by SIGABRT.
+	debug.SetTraceback("crash")
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
 		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
@@ -110,10 +115,7 @@ func (env *environment) main(ctx context.Context, args []string) (code int) {
 
 func (env *environment) run(ctx context.Context, args []string) error {
 	app := env.app()
-	args, err := env.withStandingArguments(app, args)
-	if err == nil {
-		args, err = arrange(app, args)
-	}
+	args, err := arrange(app, args, env.getenv)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,10 @@ func (env *environment) complain(err error) {
 func (env *environment) interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, endings()...)
+	// Nobody reads the output any more: what has begun goes on all the same, and
+	// writing fails. Go would end the process in the middle of a job.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	env.beside(func() {
 		s, ok := <-signals
 		if !ok {
@@ -174,6 +179,12 @@ func (env *environment) interruptible(parent context.Context) (context.Context, 
 		}
 	})
 	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+// endings are the signals that end vbk, but those that whoever started it has
+// told it to ignore, as nohup does.
+func endings() []os.Signal {
+	return slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}, signal.Ignored)
 }
 
 // path is a path from the command line, seen from the directory to work in.
@@ -201,14 +212,18 @@ func (env *environment) app() *cli.App {
 		OnUsageError:   usageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "chdir", Usage: "work in `DIR`", Value: "."},
-			&cli.BoolFlag{Name: "no-color", Usage: "print without colours"},
+			&cli.BoolFlag{Name: noColor, Usage: "print without colours; may stand behind the command, too"},
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
+		},
+		Action: func(c *cli.Context) error { // without a command nothing is backed up
+			return errors.Join(cli.ShowAppHelp(c), exit(exitUsage))
 		},
 		Before: func(c *cli.Context) error {
 			env.dir = env.path(c.String("chdir"))
 			if info, err := os.Stat(env.dir); err != nil || !info.IsDir() {
 				return fmt.Errorf("flag -chdir: %s is no directory", c.String("chdir"))
 			}
-			env.color = env.terminal && !c.Bool("no-color") && env.getenv("NO_COLOR") == ""
+			env.color = env.terminal && !c.Bool(noColor) && env.getenv("NO_COLOR") == ""
 			return nil
 		},
 		Commands: env.commands(),

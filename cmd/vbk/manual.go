@@ -14,7 +14,7 @@ func (env *environment) manualCommand() *cli.Command {
 		Description: "  vbk manual | man -l -",
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: man or markdown", Value: "man"}},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			var m markup

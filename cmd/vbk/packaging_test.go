@@ -28,7 +28,7 @@ func TestUnits(t *testing.T) {
 		if line == nil {
 			t.Fatalf("%s runs nothing", file)
 		}
-		if _, err := arrange((&environment{}).app(), strings.Fields(string(line[1]))); err != nil {
+		if _, err := arrange((&environment{}).app(), strings.Fields(string(line[1])), noEnvironment); err != nil {
 			t.Errorf("%s: %s: %v", file, line[1], err)
 		}
 		if timer := strings.TrimSuffix(file, ".service") + ".timer"; !exists(timer) {

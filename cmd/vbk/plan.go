@@ -53,7 +53,7 @@ With -base it shows what the edit from DIR's configuration to this one causes, a
 			&cli.StringFlag{Name: "base", Usage: "compare with the configuration in `DIR`"},
 			&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit 2 if there are changes"}),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			if isConfiguration(c.String("out")) {

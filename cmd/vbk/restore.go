@@ -94,8 +94,6 @@ func pointArgument(c *cli.Context) (what string, err error) {
 	switch {
 	case err != nil:
 		return "", err
-	case byPath && c.IsSet("until") && c.String("until") == "":
-		return "", errors.New("flag -until: the point is empty")
 	case byPath:
 		return "-i " + path, nil
 	case c.NArg() != 1:

@@ -98,8 +98,6 @@ func fromPath(c *cli.Context, noun string) (path string, given bool, err error) 
 	switch {
 	case !c.IsSet("i"):
 		return "", false, nil
-	case path == "":
-		return "", false, errors.New("flag -i: the path is empty")
 	case c.NArg() > 0:
 		return "", false, fmt.Errorf("vbk %s takes %s or -i PATH, not both: got %q and -i %s", c.Command.Name, noun, c.Args().First(), path)
 	}

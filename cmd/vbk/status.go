@@ -39,7 +39,7 @@ func (env *environment) statusCommand() *cli.Command {
 }
 
 func (env *environment) status(c *cli.Context, format string) error {
-	if err := noArguments(c); err != nil {
+	if err := env.noArguments(c); err != nil {
 		return err
 	}
 	switch format {

@@ -21,7 +21,7 @@ func (env *environment) surveyCommand() *cli.Command {
 vbk plan -inventory FILE and vbk simulate -inventory FILE need neither hypervisor nor store.`,
 		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Usage: "write `FILE`; - is standard output"}},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			out := c.String("out")

@@ -19,7 +19,7 @@ its type goes. With -effective every value must be known.`,
 			&cli.BoolFlag{Name: "effective", Usage: "print every value of every domain block, and where it comes from"},
 		},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			switch {
@@ -75,11 +75,4 @@ func origin(s config.Setting) string {
 		return "default"
 	}
 	return fmt.Sprintf("%s (%s:%d)", s.Origin.Block, s.Origin.Range.Filename, s.Origin.Range.Start.Line)
-}
-
-func noArguments(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("vbk %s takes no argument, got %q", c.Command.Name, c.Args().First())
-	}
-	return nil
 }

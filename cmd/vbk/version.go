@@ -16,7 +16,7 @@ func (env *environment) versionCommand() *cli.Command {
 		UsageText: "vbk version [-json]",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := env.noArguments(c); err != nil {
 				return err
 			}
 			if c.Bool("json") {
