@@ -353,8 +353,10 @@ func (w *world) exact() {
 }
 
 // read reads a disk of a point whole.
-func (w *world) read(l located, target string) ([]byte, error) {
-	c, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+func (w *world) read(l located, target string) ([]byte, error) { return readIn(w.store(), l, target) }
+
+func readIn(s *local.Store, l located, target string) ([]byte, error) {
+	c, err := localStore{s}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,14 @@ func rewriteFile(ts *testscript.TestScript, pattern string, change func([]byte) 
 	ts.Check(os.WriteFile(path, change(text), 0o600))
 }
 
+// writeProgram is program DIR: this test binary as a program called vbk.
+func writeProgram(ts *testscript.TestScript, _ bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	text := fmt.Sprintf("#!/bin/sh\nVBK_TEST_PROGRAM=1 exec %s \"$@\"\n", self)
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "vbk"), []byte(text), 0o755))
+}
+
 // flip is flip FILE: the lowest bit of the byte in the middle.
 func flip(ts *testscript.TestScript, _ bool, args []string) {
 	rewriteFile(ts, args[0], func(b []byte) []byte {

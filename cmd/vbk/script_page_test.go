@@ -149,7 +149,8 @@ func openPage(ts *testscript.TestScript, neg bool, args []string) {
 		pairs = append(pairs, old, new)
 	}
 	r.replace = strings.NewReplacer(pairs...)
-	environ := expand.FuncEnviron(ts.Getenv)
+	ts.Check(ts.Exec("env")) // programs get it from the shell only if it is listed
+	environ := expand.ListEnviron(strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")...)
 	r.runner, err = interp.New(interp.Env(environ), interp.Dir(ts.MkAbs(".")), interp.StdIO(nil, &r.out, &r.err),
 		interp.ExecHandlers(func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
 			return func(ctx context.Context, args []string) error {

@@ -20,7 +20,12 @@ import (
 	"vbk/virt/libvirt/embedtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
+func TestMain(m *testing.M) {
+	if os.Getenv("VBK_TEST_PROGRAM") != "" { // see program
+		os.Exit(realMain())
+	}
+	os.Exit(embedtest.Main{M: m}.Run())
+}
 
 // TestScripts runs testdata/script. The command vbk of a script is the main
 // function of this package with a hypervisor in memory (script_machine_test.go)
@@ -34,11 +39,12 @@ func TestMain(m *testing.M) { os.Exit(embedtest.Main{M: m}.Run()) }
 //	terminal 80            stdout is a terminal of so many columns; 0: none
 //	start vbk ARGS...      runs until the first byte of a disk is asked for
 //	page FILE, next        run the commands of a page of the documentation
+//	program DIR            puts a vbk there for programs that run it; it knows no hypervisor in memory
 //	interrupt              sends what start began a SIGINT, in effect
 //	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
 //
-// With $CANARY set, no output of vbk may hold that. With $NOT_ROOT set, vbk takes itself for another user's.
+// $EXAMPLES is the folder of the examples. With $CANARY set, no output of vbk may hold that. With $NOT_ROOT set, vbk takes itself for another user's.
 //
 // In *.vbk.hcl files $WORK is replaced. Paths of flip, truncate and so on may
 // be patterns that match one file.
@@ -58,7 +64,7 @@ func TestScripts(t *testing.T) {
 			"flip": flip, "truncate": truncate, "replace": replaceText,
 			"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
 			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill, "loop": attachLoop, "grow": growFile,
-			"page": openPage, "next": nextCommand,
+			"page": openPage, "next": nextCommand, "program": writeProgram,
 		},
 	})
 }
@@ -99,6 +105,11 @@ func setUp(e *testscript.Env) error {
 		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 		random: &dice{source: rand.NewChaCha8([32]byte{})}, // the same names in every run
 	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
+	e.Setenv("EXAMPLES", examples)
 	return filepath.WalkDir(e.WorkDir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".vbk.hcl") {
 			return err

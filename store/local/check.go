@@ -84,7 +84,7 @@ func (c *checker) folder(folder string) error {
 		c.mode("", e.Name, e)
 	}
 	for _, l := range d.Leftovers {
-		if !d.Locked { // else they are in the making
+		if !d.Locked && !c.s.byPath { // else they are in the making, or were when the folder was copied
 			c.note("", l, "leftover: no manifest names it")
 		}
 	}
