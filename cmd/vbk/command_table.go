@@ -14,6 +14,7 @@ type commandRow struct {
 	about       string // the help's longer text
 	synopsis    []string
 	takes       values // its arguments
+	repeats     bool   // and there may be several
 	flags       []flagRow
 }
 
@@ -25,17 +26,20 @@ type flagRow struct {
 	repeats     bool
 }
 
-// values says what can stand for a value: files, directories, words.
+// values says what can stand for a value: files, directories, words, or what a
+// look at configuration and stores finds.
 type values struct {
 	files, directories bool
 	words              []string
+	live               string
 }
 
 // commandTable are the flags before the command, and the commands, of the
 // program itself.
 func commandTable(app *cli.App) (global []flagRow, commands []commandRow) {
 	for _, c := range app.VisibleCommands() {
-		row := commandRow{name: c.Name, usage: c.Usage, about: c.Description, takes: valuesOf(c.ArgsUsage, nil), flags: flagRows(c.Flags, c.UsageText)}
+		row := commandRow{name: c.Name, usage: c.Usage, about: c.Description, takes: valuesOf(c.ArgsUsage, nil),
+			repeats: strings.Contains(c.ArgsUsage, "..."), flags: flagRows(c.Flags, c.UsageText)}
 		for line := range strings.Lines(c.UsageText) {
 			row.synopsis = append(row.synopsis, strings.TrimSpace(line))
 		}
@@ -59,6 +63,9 @@ func flagRows(flags []cli.Flag, synopsis string) []flagRow {
 			row.value = strings.Split(doc.GetUsage(), "`")[1]
 			row.otherwise = strings.Trim(doc.GetDefaultText(), `"`)
 			row.takes = valuesOf(row.value, alternatives(row.name, synopsis))
+			if name := "-" + row.name; name == liveUntil && row.value == livePoint || name == liveHost {
+				row.takes = values{live: name}
+			}
 		}
 		all = append(all, row)
 	}
@@ -75,11 +82,17 @@ func alternatives(flag, synopsis string) []string {
 }
 
 func valuesOf(word string, words []string) values {
-	switch strings.Trim(word, "[].") {
-	case "FILE", "PATH", "PLANFILE":
+	switch word := strings.Trim(word, "[]."); word {
+	case "FILE", "PATH", "PLANFILE", "IMAGE":
 		return values{files: true}
 	case "DIR":
 		return values{directories: true}
+	case "CODEC":
+		return values{words: []string{"none", "zstd", "lz4"}}
+	case "URI":
+		return values{words: []string{"qemu:///system", "qemu:///session"}}
+	case livePoint, liveDomain, liveEither, liveChain, liveDisk, liveAddress, liveStore:
+		return values{live: word}
 	}
 	if strings.Contains(word, "|") && word == strings.ToLower(word) {
 		words = strings.Split(word, "|")

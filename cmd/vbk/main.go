@@ -250,7 +250,7 @@ func (env *environment) commands() []*cli.Command {
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
 		env.planCommand(), env.surveyCommand(), env.simulateCommand(),
 		env.applyCommand(), env.showCommand(), env.statusCommand(), env.listCommand(),
-		env.restoreCommand(), env.serveCommand(), env.drillCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.completionCommand(), env.manualCommand(), env.guardCommand(),
+		env.restoreCommand(), env.serveCommand(), env.drillCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.completionCommand(), env.manualCommand(), env.guardCommand(), env.completeCommand(),
 	}
 }
 

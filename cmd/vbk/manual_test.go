@@ -63,8 +63,7 @@ func TestManualIsAPage(t *testing.T) {
 	}
 	for _, check := range [][]string{{"mandoc", "-T", "lint", "-W", "warning"}, {"groff", "-man", "-z", "-ww"}} {
 		if _, err := exec.LookPath(check[0]); err != nil {
-			t.Logf("%s is not installed", check[0])
-			continue
+			peerMissing(t, check[0]+" is not installed")
 		}
 		cmd := exec.Command(check[0], check[1:]...)
 		cmd.Stdin = strings.NewReader(page)
