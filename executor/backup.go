@@ -114,9 +114,9 @@ func (a *attempt) chainToExtend(ctx context.Context) (store.Manifest, error) {
 			err = a.openKnown(c.Manifest)
 		}
 		if IsDamage(err) {
-			err = a.closeChain(ctx, c.Manifest, err)
+			return c.Manifest, a.closeChain(ctx, c.Manifest, err)
 		}
-		return c.Manifest, err
+		return c.Manifest, a.unread(err)
 	}
 	return store.Manifest{}, fmt.Errorf("chain %s is gone", a.plan.Chain)
 }

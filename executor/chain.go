@@ -42,7 +42,7 @@ func checkFooter(c Chain, d store.PointDisk) error {
 	}
 	hash, err := hashOf(f, f.Size())
 	if err != nil {
-		return &DamageError{fmt.Errorf("%s: %w", d.File, err)}
+		return damaged(fmt.Errorf("%s: %w", d.File, err))
 	}
 	if found := fmt.Sprintf("%016x", hash); found != d.FooterHash {
 		return &DamageError{fmt.Errorf("%s: footer hash is %s, the manifest says %s", d.File, found, d.FooterHash)}
@@ -97,7 +97,7 @@ func (p ChainPoint) XML() ([]byte, error) {
 	}
 	text, err := p.chain.ReadFile(name)
 	if err != nil {
-		return nil, &DamageError{err}
+		return nil, damaged(err)
 	}
 	return text, nil
 }
@@ -111,7 +111,7 @@ func (p ChainPoint) Extra(what string) ([]byte, error) {
 	}
 	data, err := p.chain.ReadFile(name)
 	if err != nil {
-		return nil, &DamageError{err}
+		return nil, damaged(err)
 	}
 	return data, nil
 }
@@ -165,7 +165,7 @@ func openLayers(c Chain, files []diskLayer) (_ *DiskImage, err error) {
 	}
 	image, err := format.NewImage(parsed...)
 	if err != nil {
-		return nil, &DamageError{err}
+		return nil, damaged(err)
 	}
 	newest := files[len(files)-1]
 	return &DiskImage{image, open, virt.ImageOptions(newest.Image)}, nil

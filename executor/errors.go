@@ -1,6 +1,10 @@
 package executor
 
-import "errors"
+import (
+	"errors"
+
+	"vbk/format"
+)
 
 // StaleError says that a planned action is no longer right, and that nobody has
 // reviewed what would be.
@@ -40,6 +44,15 @@ type DamageError struct{ error }
 
 // Unwrap gives the cause.
 func (e *DamageError) Unwrap() error { return e.error }
+
+// damaged says what an error of reading a chain means: damage, unless the store
+// could not be read, of which nobody knows what it holds.
+func damaged(err error) error {
+	if format.IsUnread(err) {
+		return err
+	}
+	return &DamageError{err}
+}
 
 // IsDamage says whether an error is damage of a chain.
 func IsDamage(err error) bool {

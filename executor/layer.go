@@ -49,7 +49,7 @@ func checkSum(ctx context.Context, c Chain, l diskLayer) error {
 	}
 	text, err := c.ReadFile(name)
 	if err != nil {
-		return &DamageError{err}
+		return damaged(err)
 	}
 	f, err := c.Open(l.File)
 	if err != nil {
@@ -58,7 +58,7 @@ func checkSum(ctx context.Context, c Chain, l diskLayer) error {
 	defer f.Close()
 	err = format.CompareAdler(ctx, io.NewSectionReader(f, 0, f.Size()), text)
 	if err != nil && ctx.Err() == nil {
-		err = &DamageError{err}
+		err = damaged(err)
 	}
 	return err
 }
@@ -75,7 +75,7 @@ func openStream(c Chain, l diskLayer) (format.Layer, io.Closer, error) {
 	s, err := parseStream(c.Manifest(), l, f)
 	if err != nil {
 		_ = f.Close()
-		return nil, nil, &DamageError{fmt.Errorf("%s: %w", l.File, err)}
+		return nil, nil, damaged(fmt.Errorf("%s: %w", l.File, err))
 	}
 	return s, f, nil
 }

@@ -34,7 +34,7 @@ func openV3(c Chain, d store.PointDisk) (_ *format.File, _ io.Closer, err error)
 	}
 	file, err := format.OpenWith(r, size, get)
 	if err != nil {
-		return nil, nil, &DamageError{fmt.Errorf("%s: %w", d.File, err)}
+		return nil, nil, damaged(fmt.Errorf("%s: %w", d.File, err))
 	}
 	return file, open, nil
 }
@@ -52,7 +52,7 @@ func checkShares(c Chain, d store.PointDisk) error {
 	defer f.Close()
 	h, err := format.ReadHeader(f, f.Size())
 	if err != nil {
-		return &DamageError{fmt.Errorf("%s: %w", d.File, err)}
+		return damaged(fmt.Errorf("%s: %w", d.File, err))
 	}
 	for _, s := range h.Files {
 		if err := checkFooter(c, store.PointDisk{File: s.Name, FooterHash: s.FooterHash}); err != nil {

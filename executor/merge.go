@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ func isSound(ctx context.Context, f *format.File) error {
 	var first error
 	err := f.Check(ctx, false, func(d format.Damage) {
 		if first == nil {
-			first = &DamageError{errors.New(d.String())}
+			first = damaged(cmp.Or(d.Unread, errors.New(d.String())))
 		}
 	})
 	return errors.Join(err, first)

@@ -38,7 +38,7 @@ func (s imageSource) Read(ctx context.Context, pieces []Piece) error {
 				return err
 			}
 			if _, err := s.image.ReadAt(p.Data, p.Offset); err != nil {
-				return &DamageError{err}
+				return damaged(err)
 			}
 			return nil
 		}))

@@ -7,35 +7,50 @@ import (
 	"slices"
 	"strings"
 
+	"vbk/format"
 	"vbk/plan"
 	"vbk/store"
 )
 
 // verify reads the files of points, and records what it found of each at once: what
-// was read is known also if the rest is not. Damage is recorded and is an error.
+// was read is known also if the rest is not. Damage is recorded and is an error; a
+// point that could not be read is an error, and nothing is recorded of it.
 func (x *instance) verify(ctx context.Context, v *plan.Verify) error {
-	var damage []error
+	var damage, unread []error
 	var done counter
 	for _, p := range v.Points {
 		found, err := x.store.VerifyPoint(ctx, x.name, v.Chain, p.Sequence, func(bytes int64) {
 			n := done.add(bytes)
 			x.emit(Event{Kind: Progress, Address: x.want.Address, Disk: "verify", Done: n, Total: v.Bytes, DiskDone: n, DiskTotal: v.Bytes})
 		})
+		if format.IsUnread(err) {
+			unread = append(unread, x.unread(err))
+			continue
+		}
 		if found.Read = x.Now().UTC(); err == nil {
 			err = x.store.RecordVerified(ctx, x.name, v.Chain, x.Version, []store.Verified{found})
 		}
 		if err != nil {
-			return errors.Join(append(damage, err)...)
+			return errors.Join(slices.Concat(damage, unread, []error{err})...)
 		}
 		if len(found.Problems) > 0 {
 			damage = append(damage, fmt.Errorf("point %s.%d is damaged: %s", v.Chain, p.Sequence, sayProblems(found.Problems)))
 		}
 	}
-	if len(damage) == 0 {
-		return nil
+	if len(damage) > 0 {
+		damage = []error{&hintError{&DamageError{errors.Join(damage...)},
+			fmt.Sprintf("vbk list %s shows what does not restore; the next vbk apply closes a chain that cannot go on, and begins a new one", x.want.Domain)}}
 	}
-	return &hintError{&DamageError{errors.Join(damage...)},
-		fmt.Sprintf("vbk list %s shows what does not restore; the next vbk apply closes a chain that cannot go on, and begins a new one", x.want.Domain)}
+	return errors.Join(append(damage, unread...)...)
+}
+
+// unread says what to do about an error, if it is that files could not be read.
+func (x *instance) unread(err error) error {
+	if !format.IsUnread(err) {
+		return err
+	}
+	return &hintError{err, fmt.Sprintf("nothing is known to be damaged, and the next vbk apply reads it again; if the same file fails each time, "+
+		"vbk plan -full '%s' begins a chain that does not need it", x.want.Address)}
 }
 
 // sayProblems names the first few.

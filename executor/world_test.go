@@ -280,7 +280,10 @@ func (w *world) clean() {
 // attempt is the one that the record of a domain's folder names.
 func (w *world) attempt(uuid string) string {
 	fsys := w.fs
-	if f, faulty := fsys.(*storetest.Faults); faulty { // whatever becomes of the run's own store
+	switch f := fsys.(type) { // whatever becomes of the run's own store
+	case *storetest.Faults:
+		fsys = f.FS
+	case *storetest.Unreadable:
 		fsys = f.FS
 	}
 	s, err := local.OpenOn(fsys, "store")

@@ -21,7 +21,7 @@ import (
 // looks at header, hashes, index and footer; with it also at every byte of the
 // chunks and the gaps between them, and compares the decoded data with the
 // hashes, on all cores. The error is the context's; what cannot be read is
-// damage, not an error.
+// reported as such (Damage.Unread), and the rest is checked.
 func (f *File) Check(ctx context.Context, readData bool, report func(Damage)) error {
 	c := &checker{File: f, report: report}
 	return c.run(ctx, readData)
@@ -34,7 +34,7 @@ func (f *File) Check(ctx context.Context, readData bool, report func(Damage)) er
 func CheckRetired(ctx context.Context, r io.ReaderAt, size int64, readData bool, report func(Damage)) error {
 	f, err := openFile(r, size, nil)
 	if err != nil {
-		report(Damage{Detail: err.Error()})
+		report(DamageOf(err))
 		return ctx.Err()
 	}
 	c := &checker{File: f, retired: true, report: report}
@@ -94,9 +94,13 @@ type checker struct {
 }
 
 func (c *checker) damage(offset, length int64, message string, args ...any) {
+	c.found(Damage{Offset: offset, Length: length, Detail: fmt.Sprintf(message, args...)})
+}
+
+func (c *checker) found(d Damage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.report(Damage{Offset: offset, Length: length, Detail: fmt.Sprintf(message, args...)})
+	c.report(d)
 }
 
 // hashes checks the sum of the hashes and the gap behind them.
@@ -107,8 +111,8 @@ func (c *checker) hashes(ctx context.Context) error {
 	for at := c.footer.hashes; at < end && ctx.Err() == nil; at += int64(len(buf)) {
 		buf = buf[:min(int64(len(buf)), end-at)]
 		if err := readFull(c.r, buf, at); err != nil {
-			c.badHashes = true
-			c.damage(0, 0, "hashes: %v", err)
+			c.badHashes = !IsUnread(err)
+			c.found(newDamage(0, 0, "hashes: ", err))
 			return nil
 		}
 		_, _ = sum.Write(buf) // a hash takes everything
@@ -131,7 +135,7 @@ func (c *checker) gap(from, to int64) {
 	for from < to {
 		b := (*buf)[:min(MaxChunk, to-from)]
 		if err := readFull(c.r, b, from); err != nil {
-			c.damage(0, 0, "gap: %v", err)
+			c.found(newDamage(0, 0, "gap: ", err))
 			return
 		}
 		if !IsZero(b) {
@@ -203,24 +207,29 @@ func (c *checker) chunks(ctx context.Context) {
 }
 
 // isPunched says whether the place of a chunk is NUL.
-func (c *checker) isPunched(e Entry) bool {
+func (c *checker) isPunched(e Entry) (bool, error) {
 	stored := make([]byte, e.Stored)
-	return readFull(c.r, stored, e.FileOffset) == nil && IsZero(stored)
+	err := readFull(c.r, stored, e.FileOffset)
+	return err == nil && IsZero(stored), err
 }
 
 // chunk checks the sum of a chunk and the hashes of its grains.
 func (c *checker) chunk(e Entry, data []byte) {
 	if err := c.ReadChunk(e, data); err != nil {
-		if c.retired && c.isPunched(e) {
-			return
+		if c.retired && !IsUnread(err) {
+			punched, failed := c.isPunched(e)
+			if punched {
+				return
+			}
+			err = cmp.Or(failed, err)
 		}
-		c.damage(e.Offset, e.Length, "%v", err)
+		c.found(newDamage(e.Offset, e.Length, "", err))
 		return
 	}
 	var room [8 * MaxChunk / Grain]byte
 	hashes := room[:8*e.Grains()]
 	if err := readFull(c.r, hashes, c.footer.hashes+8*e.firstHash); err != nil {
-		c.damage(0, 0, "hashes of the chunk at %d: %v", e.Offset, err)
+		c.found(newDamage(0, 0, fmt.Sprintf("hashes of the chunk at %d: ", e.Offset), err))
 		return
 	}
 	for i := range e.Grains() {

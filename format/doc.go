@@ -77,5 +77,6 @@
 // of the disk is still there: Open succeeds, File.Damage names the ranges that
 // are lost, NewImage refuses such a file, and Salvage takes it and answers with
 // an error where, and only where, something was lost. File.Check reads
-// everything and lists every violation.
+// everything and lists every violation. That a reader failed (an I/O error, no more
+// file descriptors) is no damage: IsUnread tells.
 package format

@@ -18,18 +18,38 @@ type File struct {
 	index  index
 }
 
-// Damage is one thing that is wrong with a file.
+// Damage is one thing that is wrong with a file, or that could not be found out.
 type Damage struct {
 	Offset, Length int64 // range of the disk that is lost; 0, 0: no range, something of the structure
 	Detail         string
+	Unread         error // why the file could not be read there (see IsUnread), so that nothing is known of it; nil: it was
 }
 
 // String names the range, if there is one, and the detail.
 func (d Damage) String() string {
-	if d.Length == 0 {
+	if d.Length == 0 || d.Unread != nil {
 		return d.Detail
 	}
 	return fmt.Sprintf("%d bytes at %d are lost: %s", d.Length, d.Offset, d.Detail)
+}
+
+// refuse says why a file that has damage is not taken.
+func (d Damage) refuse(name string) error {
+	if d.Unread != nil {
+		return fmt.Errorf("%s: %w", name, d.Unread)
+	}
+	return fmt.Errorf("%s is damaged: %v", name, d)
+}
+
+// DamageOf is what an error tells of a file: damage, or that it could not be read.
+func DamageOf(err error) Damage { return newDamage(0, 0, "", err) }
+
+func newDamage(offset, length int64, where string, err error) Damage {
+	d := Damage{Offset: offset, Length: length, Detail: where + err.Error()}
+	if IsUnread(err) {
+		d.Unread = err
+	}
+	return d
 }
 
 // Open reads footer, header and index of a file with this size in bytes. It
@@ -47,7 +67,7 @@ func OpenWith(r io.ReaderAt, size int64, open Opener) (*File, error) {
 	}
 	for _, s := range f.slots {
 		if s.err != nil {
-			f.structural("file %s, in which chunks lie: %v", s.Name, s.err)
+			f.index.damage = append(f.index.damage, newDamage(0, 0, "file "+s.Name+", in which chunks lie: ", s.err))
 		}
 	}
 	return f, nil

@@ -151,14 +151,15 @@ func parseHeader(text []byte) (Header, error) {
 // padded rounds up to the next multiple of Align.
 func padded(n int64) int64 { return (n + Align - 1) &^ (Align - 1) }
 
-// readFull fills p from offset off. A short read is an error that says so.
+// readFull fills p from offset off. A file that ends before is an error that says
+// so; one that cannot be read is a ReadError.
 func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	if n == len(p) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("read %d bytes at %d: %w", len(p), off, io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("read %d bytes at %d: %w", len(p), off, err)
+	return &ReadError{off, len(p), err}
 }

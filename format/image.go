@@ -26,7 +26,7 @@ type Image struct {
 func NewImage[L Layer](layers ...L) (*Image, error) {
 	for _, l := range layers {
 		if f := l.facts(); len(f.damage) > 0 {
-			return nil, fmt.Errorf("%s is damaged: %v", f.name, f.damage[0])
+			return nil, f.damage[0].refuse(f.name)
 		}
 	}
 	return Salvage(layers...)

@@ -77,7 +77,7 @@ type tag struct {
 func (m *merge) take(files []Named) error {
 	for i, f := range files {
 		if d := f.Damage(); len(d) > 0 {
-			return fmt.Errorf("%s is damaged: %v", f.Name, d[0])
+			return d[0].refuse(f.Name)
 		}
 		if i > 0 {
 			if err := f.follows(files[i-1].File); err != nil {

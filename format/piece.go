@@ -25,9 +25,11 @@ const (
 // that only when it is read to its end. A decoder is not used twice: it would
 // keep the end of one frame within reach of the next.
 func pieceReader(r io.ReaderAt, at, stored int64) (io.Reader, error) {
-	in := bufio.NewReaderSize(io.NewSectionReader(r, at, stored), int(min(stored, Grain)))
+	in := bufio.NewReaderSize(section(r, at, stored), int(min(stored, Grain)))
 	const magic = "\x04\x22\x4d\x18"
-	if b, err := in.Peek(len(magic)); err != nil || string(b) != magic {
+	if b, err := in.Peek(len(magic)); IsUnread(err) {
+		return nil, err
+	} else if err != nil || string(b) != magic {
 		return nil, fmt.Errorf("starts with %x, expected %x", b, magic)
 	}
 	out := lz4.NewReader(in)
@@ -108,7 +110,7 @@ func (s *Stream) Check(ctx context.Context, report func(Damage)) error {
 	damaged := func(e Entry, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		report(Damage{Offset: e.Offset, Length: e.Length, Detail: err.Error()})
+		report(newDamage(e.Offset, e.Length, "", err))
 	}
 	sideBySide(ctx, min(runtime.GOMAXPROCS(0), cacheSize/maxPiece), func(ctx context.Context) {
 		buf := make([]byte, s.longest)

@@ -114,7 +114,7 @@ func Unused(name string, files ...*File) ([]Range, error) {
 	var area, used []Range
 	for _, f := range files {
 		if len(f.Damage()) > 0 {
-			return nil, fmt.Errorf("%s is damaged: %v", f.facts().name, f.Damage()[0])
+			return nil, f.Damage()[0].refuse(f.facts().name)
 		}
 		k := slices.IndexFunc(f.slots, func(s slotFile) bool { return s.Name == name })
 		if k < 0 {

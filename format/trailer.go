@@ -38,7 +38,7 @@ func openTrailer(r io.ReaderAt, size int64) (*trailer, error) {
 	if start < 0 {
 		return nil, fmt.Errorf("trailer of %d bytes does not fit into the file", length)
 	}
-	return &trailer{r: bufio.NewReader(io.NewSectionReader(r, start, length)), start: start, at: start}, nil
+	return &trailer{r: bufio.NewReader(section(r, start, length)), start: start, at: start}, nil
 }
 
 // next reads an element: the stored lengths of a frame's pieces, and their sum,
@@ -120,7 +120,10 @@ func (t *trailer) finish() error {
 	if err := t.expect(']'); err != nil {
 		return err
 	}
-	if c, err := t.peek(); err == nil {
+	switch c, err := t.peek(); {
+	case IsUnread(err):
+		return err
+	case err == nil:
 		return fmt.Errorf("trailer at %d of the file: found %q behind the list: it is not that of these frames", t.at, c)
 	}
 	return nil
@@ -146,7 +149,10 @@ func (t *trailer) expect(chars ...byte) error {
 func (t *trailer) peek() (byte, error) {
 	for {
 		b, err := t.r.Peek(1)
-		if err != nil {
+		switch {
+		case IsUnread(err):
+			return 0, err
+		case err != nil:
 			return 0, fmt.Errorf("trailer ends at %d of the file: %w", t.at, io.ErrUnexpectedEOF)
 		}
 		if c := b[0]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
@@ -162,7 +168,10 @@ func (t *trailer) number() (int64, error) {
 		return 0, err
 	}
 	const most = 20 // one more than fit
-	b, _ := t.r.Peek(most)
+	b, err := t.r.Peek(most)
+	if IsUnread(err) {
+		return 0, err
+	}
 	digits := 0
 	for digits < len(b) && b[digits] >= '0' && b[digits] <= '9' {
 		digits++

@@ -246,4 +246,5 @@ type Attempt struct {
 type Finding struct {
 	Chain string `json:"chain,omitempty"` // "" for the domain's folder itself
 	Problem
+	Unread bool `json:"unread,omitempty"` // the file could not be read, or not all of it: nothing is known of that
 }

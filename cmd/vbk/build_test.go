@@ -125,6 +125,7 @@ func TestStaticBuild(t *testing.T) {
 		t.Fatalf("qemu-img: %v: %s", err, out)
 	}
 	wantContent(t, raw, second)
+	testUnread(t, p)
 }
 
 // wantUnread runs a command whose output nobody reads: it goes on to its end.

@@ -145,7 +145,7 @@ func (d *dumped) v3(ctx context.Context, r io.ReaderAt, dir string) {
 	defer beside.close()
 	f, err := format.OpenWith(r, d.Size, func(name string) (io.ReaderAt, int64, error) { return beside.open(filepath.Join(dir, name)) })
 	if err != nil {
-		d.Damage = append(d.Damage, err.Error())
+		d.wrong(format.DamageOf(err))
 		if h, err := format.ReadHeader(r, d.Size); err == nil {
 			d.Header = h
 		}
@@ -161,7 +161,16 @@ func (d *dumped) v3(ctx context.Context, r io.ReaderAt, dir string) {
 		d.Counts.add(e.Zero, e.Length)
 	}
 	// Its only error is the context's, at which the command ends.
-	_ = f.Check(ctx, false, func(x format.Damage) { d.Damage = append(d.Damage, x.String()) })
+	_ = f.Check(ctx, false, d.wrong)
+}
+
+// wrong adds damage, unless it is that the file could not be read.
+func (d *dumped) wrong(x format.Damage) {
+	if x.Unread == nil {
+		d.Damage = append(d.Damage, x.String())
+	} else if d.Error == "" {
+		d.Error = x.String()
+	}
 }
 
 // besides are files in which the dumped one has chunks.
@@ -205,14 +214,14 @@ func (d *dumped) stream(r io.ReaderAt) {
 	}
 	if err != nil {
 		d.Format = "stream"
-		d.Damage = append(d.Damage, err.Error())
+		d.wrong(format.DamageOf(err))
 		return
 	}
 	d.Format = fmt.Sprintf("v%d", h.Version)
 	d.Header = newStreamHeader(h)
 	s, err := format.OpenStream(r, d.Size)
 	if err != nil {
-		d.Damage = append(d.Damage, err.Error())
+		d.wrong(format.DamageOf(err))
 		return
 	}
 	d.Counts = &counts{Trailer: "none"}
@@ -221,7 +230,7 @@ func (d *dumped) stream(r io.ReaderAt) {
 	}
 	for f, err := range s.Frames() {
 		if err != nil { // it has changed since it was opened
-			d.Damage = append(d.Damage, err.Error())
+			d.wrong(format.DamageOf(err))
 			return
 		}
 		d.Counts.add(f.Zero, f.Length)

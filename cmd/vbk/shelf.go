@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vbk/executor"
+	"vbk/format"
 	"vbk/store/local"
 	"vbk/store/virtnbdbackup"
 )
@@ -30,8 +31,15 @@ type shelf struct {
 	// choose finds the points that -until may mean; the newest that restores is
 	// meant, unless it names one: that is exact.
 	choose func(until string) (some []shelved, exact bool, err error)
-	// check reports everything that is wrong, and whether it costs points.
-	check func(ctx context.Context, readData bool, report func(finding string, costs bool)) error
+	// check reports everything that is wrong.
+	check func(ctx context.Context, readData bool, report func(finding)) error
+}
+
+// finding is something that is wrong, or that could not be found out.
+type finding struct {
+	text   string
+	costs  bool // points
+	unread bool // the file could not be read: nothing is known of it
 }
 
 // shelved is a point on a shelf.
@@ -72,7 +80,7 @@ func (o opened) failed(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case o.unsound || isDamage(err):
+	case isDamage(err), o.unsound && !format.IsUnread(err):
 		return failWith(exitUnsound, hint(err, "%s", o.next))
 	}
 	return failWith(exitFailed, err)
@@ -81,7 +89,7 @@ func (o opened) failed(err error) error {
 // isDamage says whether an error is damage of what is stored.
 func isDamage(err error) bool {
 	var unsound *virtnbdbackup.UnsoundError
-	return executor.IsDamage(err) || errors.As(err, &unsound)
+	return executor.IsDamage(err) || errors.As(err, &unsound) && !unsound.Problem.Unread
 }
 
 // pathFlag is the flag -i.

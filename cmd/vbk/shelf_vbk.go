@@ -122,8 +122,8 @@ func (l located) choose(all []shelved, what string, now time.Time) (some []shelv
 }
 
 // checkAndRecord is check, which notes in the store what reading every byte has found.
-func (l located) checkAndRecord(env *environment) func(context.Context, bool, func(string, bool)) error {
-	return func(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
+func (l located) checkAndRecord(env *environment) func(context.Context, bool, func(finding)) error {
+	return func(ctx context.Context, readData bool, report func(finding)) error {
 		begun := env.now().UTC()
 		findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
 		reportFindings(l, findings, report)
@@ -134,12 +134,18 @@ func (l located) checkAndRecord(env *environment) func(context.Context, bool, fu
 			var all []store.Verified
 			for _, p := range c.Manifest.Points {
 				v := store.Verified{Sequence: p.Sequence, Attempt: p.Attempt, Read: begun}
+				read := true
 				for _, f := range findings {
-					if f.Chain == c.Name && f.From != store.NoPoint && p.Own(f.File) {
+					switch own := f.Chain == c.Name && p.Own(f.File); {
+					case own && f.Unread:
+						read = false
+					case own && f.From != store.NoPoint:
 						v.Problems = append(v.Problems, f.Problem)
 					}
 				}
-				all = append(all, v)
+				if read {
+					all = append(all, v)
+				}
 			}
 			if err := l.repo.RecordVerified(ctx, l.folder.Folder, c.Name, version, all); err != nil {
 				env.complain(fmt.Errorf("warning: %w", err))
@@ -149,13 +155,13 @@ func (l located) checkAndRecord(env *environment) func(context.Context, bool, fu
 	}
 }
 
-func reportFindings(l located, findings []store.Finding, report func(finding string, costs bool)) {
+func reportFindings(l located, findings []store.Finding, report func(finding)) {
 	for _, f := range findings {
-		report(l.folder.Folder+": "+describeFinding(f), f.Problem.From != store.NoPoint)
+		report(finding{l.folder.Folder + ": " + describeFinding(f), f.Problem.From != store.NoPoint, f.Unread})
 	}
 }
 
-func (l located) check(ctx context.Context, readData bool, report func(finding string, costs bool)) error {
+func (l located) check(ctx context.Context, readData bool, report func(finding)) error {
 	findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
 	reportFindings(l, findings, report)
 	return err

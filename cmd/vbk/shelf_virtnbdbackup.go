@@ -21,13 +21,13 @@ func virtnbdbackupShelf(folder *virtnbdbackup.Folder, fsys fs.FS, path string) s
 		s.problems = append(s.problems, errors.New(p.String()))
 	}
 	s.choose = func(until string) ([]shelved, bool, error) { return choosePrefix(s.points, until) }
-	s.check = func(ctx context.Context, readData bool, report func(string, bool)) error {
+	s.check = func(ctx context.Context, readData bool, report func(finding)) error {
 		return folder.Check(ctx, readData, func(p virtnbdbackup.Problem) {
 			text := p.String()
-			if len(p.Points) > 0 {
+			if len(p.Points) > 0 && !p.Unread {
 				text += " (these points do not restore, or not completely: " + strings.Join(p.Points, ", ") + ")"
 			}
-			report(text, len(p.Points) > 0)
+			report(finding{text, len(p.Points) > 0, p.Unread})
 		})
 	}
 	return s

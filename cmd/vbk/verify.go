@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,36 +115,72 @@ func (env *environment) verify(c *cli.Context, all []shelf, strays []string, unr
 	for _, s := range strays {
 		fmt.Fprintln(env.stdout, s)
 	}
-	points, lost, notes := 0, 0, len(strays)
-	for _, s := range all {
-		err := s.check(c.Context, c.Bool("read-data"), func(finding string, costs bool) {
-			if costs {
-				lost++
-			} else {
-				notes++
-			}
-			fmt.Fprintln(env.stdout, finding)
-		})
-		if err != nil {
-			return failWith(exitFailed, err)
-		}
-		points += len(s.points)
-	}
-	how := "structure checked"
+	t := tested{domains: len(all), notes: len(strays), unread: len(unread), how: "structure checked"}
 	if c.Bool("read-data") {
-		how = "every byte read"
+		t.how = "every byte read"
 	}
-	if lost+notes > 0 {
-		fmt.Fprintf(env.stdout, "\n%s of %s, %s: not sound. Findings that cost points: %d, others: %d.\n",
-			count(points, "point"), count(len(all), "domain"), how, lost, notes)
+	for _, s := range all {
+		err := s.check(c.Context, c.Bool("read-data"), func(f finding) {
+			t.add(f)
+			if f.unread {
+				env.complain(errors.New(f.text))
+			} else {
+				fmt.Fprintln(env.stdout, f.text)
+			}
+		})
+		switch {
+		case c.Context.Err() != nil:
+			return failWith(exitFailed, err)
+		case err != nil:
+			t.unread++
+			env.complain(err)
+		}
+		t.points += len(s.points)
+	}
+	return t.conclude(env)
+}
+
+// tested counts what verify has found.
+type tested struct {
+	points, domains int
+	lost, notes     int // findings that cost points, and others
+	unread          int
+	how             string
+}
+
+func (t *tested) add(f finding) {
+	switch {
+	case f.unread:
+		t.unread++
+	case f.costs:
+		t.lost++
+	default:
+		t.notes++
+	}
+}
+
+// conclude says what comes of it.
+func (t tested) conclude(env *environment) error {
+	what := fmt.Sprintf("%s of %s, %s", count(t.points, "point"), count(t.domains, "domain"), t.how)
+	const missing = "not everything could be read: see the errors"
+	unsound := t.lost+t.notes > 0
+	switch {
+	case unsound:
+		fmt.Fprintf(env.stdout, "\n%s: not sound. Findings that cost points: %d, others: %d.\n", what, t.lost, t.notes)
+		if t.unread > 0 {
+			fmt.Fprintf(env.stdout, "Besides, %s.\n", missing)
+		}
+	case t.unread > 0:
+		fmt.Fprintf(env.stdout, "%s: sound, but %s.\n", what, missing)
+	default:
+		fmt.Fprintf(env.stdout, "%s: all is sound.\n", what)
+	}
+	switch {
+	case unsound: // known damage counts more than what is not known
 		return exit(exitUnsound)
-	}
-	if len(unread) > 0 {
-		fmt.Fprintf(env.stdout, "%s of %s, %s: sound, but not everything could be read: see the errors.\n",
-			count(points, "point"), count(len(all), "domain"), how)
+	case t.unread > 0:
 		return exit(exitFailed)
 	}
-	fmt.Fprintf(env.stdout, "%s of %s, %s: all is sound.\n", count(points, "point"), count(len(all), "domain"), how)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // Check looks for everything that can be wrong in a domain's folder and
 // returns every violation: what a survey sees, and modes, foreign names,
 // numbers, hashes and the structure of every data file; with readData every
-// byte of them too. The error is that the check could not be done.
+// byte of them too. A file that cannot be read is a finding that is Unread, and no
+// damage. The error is that the check could not be done.
 func (s *Store) Check(ctx context.Context, folder string, readData bool) ([]store.Finding, error) {
 	c := &checker{s: s, ctx: ctx, readData: readData}
 	if err := c.folder(folder); err != nil {
@@ -51,10 +53,22 @@ type checker struct {
 	readData bool
 	read     func(bytes int64) // told what was read of files of disks; may be nil
 	findings []store.Finding
+
+	unreadable []error // of the findings that are Unread
 }
 
 func (c *checker) find(chain string, p store.Problem) {
 	c.findings = append(c.findings, store.Finding{Chain: chain, Problem: p})
+}
+
+// failed reports what an error says of a file: p, unless it could not be read.
+func (c *checker) failed(chain string, p store.Problem, err error) {
+	if format.IsUnread(err) {
+		c.unread(chain, p.File, []error{err})
+		return
+	}
+	p.Detail = err.Error()
+	c.find(chain, p)
 }
 
 // note reports what keeps no point from being restored.
@@ -100,7 +114,7 @@ func (c *checker) folder(folder string) error {
 		if err != nil {
 			err = fmt.Errorf("chain %s: %w", chain.Name, err)
 		}
-		if err != nil && !errors.Is(err, store.ErrInUse) {
+		if err != nil && !errors.Is(err, store.ErrInUse) && !format.IsUnread(err) {
 			return errors.Join(unread, err)
 		}
 		unread = errors.Join(unread, err)
@@ -220,13 +234,23 @@ func (c *checker) chain(folder, name string) (err error) {
 // restored.
 func (c *checker) retired(r *Reader, file string) error {
 	src, err := openSource(c.s.fsys, r.dir, file)
-	if err != nil {
-		return c.ctx.Err() // reported with them
+	if err != nil { // damage is reported with them
+		if format.IsUnread(err) {
+			c.unread(r.chain.Name, file, []error{err})
+		}
+		return c.ctx.Err()
 	}
 	defer src.Close()
-	return format.CheckRetired(c.ctx, src, src.Size(), c.readData, func(damage format.Damage) {
+	var unread []error
+	err = format.CheckRetired(c.ctx, src, src.Size(), c.readData, func(damage format.Damage) {
+		if damage.Unread != nil {
+			unread = append(unread, damage.Unread)
+			return
+		}
 		c.note(r.chain.Name, file, "%s", damage)
 	})
+	c.unread(r.chain.Name, file, unread)
+	return err
 }
 
 func names(files []format.Slot) []string {
@@ -271,41 +295,52 @@ func (c *checker) manifests(v *view, chain string) {
 			continue // reported by the survey
 		}
 		if _, err := readManifest(v.fsys, v.dir, n); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.note(chain, store.ManifestName(n), "%v", err)
+			c.failed(chain, store.Problem{File: store.ManifestName(n), From: store.NoPoint}, err)
 		}
 	}
 }
 
 func (c *checker) point(r *Reader, v *view, p store.Point) error {
+	known := func(file string) bool { // from names and sizes
+		return slices.ContainsFunc(v.problems, func(p store.Problem) bool { return p.File == file })
+	}
 	for _, f := range p.Files {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		if v.wrong(pointFile{f.Name, "", f.Size}) != "" {
-			continue // reported by the survey
+		if known(f.Name) {
+			continue
 		}
 		if _, err := r.readFile(f.Name); err != nil {
-			c.find(r.chain.Name, v.problem(p, pointFile{name: f.Name}, err.Error()))
+			c.failed(r.chain.Name, v.problem(p, pointFile{name: f.Name}, ""), err)
 		}
 	}
 	for _, d := range p.Disks {
 		f := pointFile{d.File, d.Target, d.FileSize}
-		if v.wrong(f) != "" {
+		if known(f.name) {
 			continue
 		}
-		report := func(detail string) { c.find(r.chain.Name, v.problem(p, f, detail)) }
+		var unread []error
+		report := func(damage format.Damage) {
+			if damage.Unread != nil {
+				unread = append(unread, damage.Unread)
+				return
+			}
+			c.find(r.chain.Name, v.problem(p, f, damage.String()))
+		}
 		if err := c.disk(r, v.manifest, p, d, report); err != nil {
 			return err
 		}
+		c.unread(r.chain.Name, d.File, unread)
 	}
 	return nil
 }
 
 // disk compares a data file with the manifest and with itself.
-func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.PointDisk, report func(string)) error {
+func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.PointDisk, report func(format.Damage)) error {
 	src, err := openSource(c.s.fsys, r.dir, d.File)
 	if err != nil {
-		report(err.Error())
+		report(format.DamageOf(err))
 		return nil
 	}
 	defer src.Close()
@@ -316,7 +351,7 @@ func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.Point
 	defer open.Close()
 	file, err := open.open(c.s.fsys, r.dir, d.File)
 	if err != nil {
-		report(err.Error())
+		report(format.DamageOf(err))
 		return c.ctx.Err()
 	}
 	h, sum := file.Header(), file.Summary()
@@ -328,5 +363,5 @@ func (c *checker) disk(r *Reader, m store.Manifest, p store.Point, d store.Point
 		{"footer hash", fmt.Sprintf("%016x", sum.FooterHash), d.FooterHash},
 		{"list of files with its chunks", fmt.Sprint(names(h.Files)), fmt.Sprint(d.Shares)},
 	}, report)
-	return file.Check(c.ctx, c.readData, func(damage format.Damage) { report(damage.String()) })
+	return file.Check(c.ctx, c.readData, report)
 }

@@ -15,20 +15,20 @@ type fact struct {
 	have, want any
 }
 
-func compare(facts []fact, report func(string)) {
+func compare(facts []fact, report func(format.Damage)) {
 	for _, x := range facts {
 		if x.have != x.want {
-			report(fmt.Sprintf("%s is %v, the manifest says %v", x.what, x.have, x.want))
+			report(format.Damage{Detail: fmt.Sprintf("%s is %v, the manifest says %v", x.what, x.have, x.want)})
 		}
 	}
 }
 
 // stream compares a stream of virtnbdbackup, or a raw image, with the manifest
 // and, if every byte is to be read, with itself and the Adler-32 beside it.
-func (c *checker) stream(r *Reader, p store.Point, d store.PointDisk, src Source, report func(string)) error {
+func (c *checker) stream(r *Reader, p store.Point, d store.PointDisk, src Source, report func(format.Damage)) error {
 	tail, err := format.TailHash(src, src.Size())
 	if err != nil {
-		report(err.Error())
+		report(format.DamageOf(err))
 		return c.ctx.Err()
 	}
 	compare([]fact{{"hash of the last bytes", fmt.Sprintf("%016x", tail), d.FooterHash}}, report)
@@ -43,7 +43,7 @@ func (c *checker) stream(r *Reader, p store.Point, d store.PointDisk, src Source
 	}
 	s, err := format.OpenStream(src, src.Size())
 	if err != nil {
-		report(err.Error())
+		report(format.DamageOf(err))
 		return c.ctx.Err()
 	}
 	stored := int64(0)
@@ -58,22 +58,25 @@ func (c *checker) stream(r *Reader, p store.Point, d store.PointDisk, src Source
 	if !c.readData {
 		return c.ctx.Err()
 	}
-	return s.Check(c.ctx, func(damage format.Damage) { report(damage.String()) })
+	return s.Check(c.ctx, report)
 }
 
 // adler compares a file with the sum that the point has of it. Adopted files may
 // have none.
-func (c *checker) adler(r *Reader, p store.Point, d store.PointDisk, src Source, report func(string)) error {
+func (c *checker) adler(r *Reader, p store.Point, d store.PointDisk, src Source, report func(format.Damage)) error {
 	name := store.ChecksumFileName(d.File)
 	if !slices.ContainsFunc(p.Files, func(f store.File) bool { return f.Name == name }) {
 		return c.ctx.Err()
 	}
 	text, err := r.readFile(name)
-	if err != nil {
-		return c.ctx.Err() // reported with the other files of the point
+	if err != nil { // damage is reported with the other files of the point
+		if damage := format.DamageOf(err); damage.Unread != nil {
+			report(damage)
+		}
+		return c.ctx.Err()
 	}
 	if err := format.CompareAdler(c.ctx, io.NewSectionReader(src, 0, src.Size()), text); err != nil && c.ctx.Err() == nil {
-		report(err.Error())
+		report(format.DamageOf(err))
 	}
 	return c.ctx.Err()
 }

@@ -307,10 +307,11 @@ func (f *Folder) acceptFile(v *view, file pointFile, listed bool) error {
 	if state != nil {
 		return state
 	}
-	if detail := v.wrong(file); detail != "" {
+	detail, err := v.wrong(file)
+	if detail != "" {
 		return errors.New(detail)
 	}
-	return nil
+	return err
 }
 
 // publish writes a manifest that must not exist, all of it or nothing.

@@ -60,10 +60,14 @@ func (s *Store) openChain(folder, chain string) (*Reader, error) {
 	if err == nil && !v.listed() {
 		err = fs.ErrNotExist
 	}
+	var listed store.Chain
+	if err == nil {
+		listed, err = s.verified(v, v.listing())
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	return &Reader{s: s, dir: dir, lock: h, unlocked: unlocked, chain: s.verified(v, v.listing())}, nil
+	return &Reader{s: s, dir: dir, lock: h, unlocked: unlocked, chain: listed}, nil
 }
 
 // Unlocked says why nothing keeps the chain's files from being deleted, in a

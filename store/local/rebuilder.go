@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type rebuilder struct {
 	like    format.Header  // a header with the identity of the chain
 	files   []found
 	left    []LeftOut
+	unread  error // what could not be read, so that nothing can be said of the rest
 }
 
 // found is a v3 file whose structure is sound.
@@ -36,6 +38,14 @@ type found struct {
 
 func (r *rebuilder) leave(why string, files ...string) {
 	r.left = append(r.left, LeftOut{Files: files, Why: why})
+}
+
+// why says why a file is left out. One that cannot be read is not: nothing is.
+func (r *rebuilder) why(err error) string {
+	if format.IsUnread(err) {
+		r.unread = errors.Join(r.unread, err)
+	}
+	return err.Error()
 }
 
 func (r *rebuilder) points() ([]store.Point, error) {
@@ -62,7 +72,7 @@ func (r *rebuilder) points() ([]store.Point, error) {
 		points = append(points, p)
 	}
 	r.leaveExtras(points)
-	return points, r.ctx.Err()
+	return points, errors.Join(r.unread, r.ctx.Err())
 }
 
 // read opens every v3 file of the folder.
@@ -80,7 +90,7 @@ func (r *rebuilder) read() error {
 			err = r.belongs(sequence, h)
 		}
 		if err != nil {
-			r.leave(err.Error(), name)
+			r.leave(r.why(err), name)
 			continue
 		}
 		r.files = append(r.files, found{name, sequence, h, sum})
@@ -114,7 +124,7 @@ func (r *rebuilder) open(name string, all bool) (h format.Header, sum format.Sum
 	}
 	damaged := file.Check(r.ctx, all, func(d format.Damage) {
 		if err == nil {
-			err = errors.New(d.String())
+			err = cmp.Or(d.Unread, errors.New(d.String()))
 		}
 	})
 	return file.Header(), file.Summary(), errors.Join(err, damaged)
@@ -155,6 +165,9 @@ func (r *rebuilder) dropPunched() error {
 			return false
 		}
 		_, _, err := r.open(x.name, true)
+		if err != nil {
+			_ = r.why(err)
+		}
 		return err != nil // it stays where it is, as it is needed
 	})
 	return r.ctx.Err()
@@ -273,7 +286,7 @@ func (r *rebuilder) addExtras(p *store.Point) (why string) {
 		}
 		data, err := readFile(r.v.fsys, path.Join(r.v.dir, name), maxSmallFile)
 		if err != nil {
-			return fmt.Sprintf("%s: %v", name, err)
+			return fmt.Sprintf("%s: %s", name, r.why(err))
 		}
 		p.Files = append(p.Files, store.File{Name: name, Size: int64(len(data)), Hash: store.Hash(data)})
 	}

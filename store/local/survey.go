@@ -80,9 +80,14 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 		for _, l := range v.leftovers() {
 			d.Leftovers = append(d.Leftovers, path.Join(name, l))
 		}
-		if v.listed() {
-			d.Chains = append(d.Chains, s.verified(v, v.listing()))
+		if !v.listed() {
+			continue
 		}
+		c, err := s.verified(v, v.listing())
+		if err != nil {
+			return d, fmt.Errorf("survey %s: %w", folder, err)
+		}
+		d.Chains = append(d.Chains, c)
 	}
 	slices.Sort(d.Leftovers)
 	slices.SortStableFunc(d.Chains, func(a, b store.Chain) int {

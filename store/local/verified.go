@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vbk/format"
 	"vbk/store"
 )
 
@@ -18,7 +19,7 @@ const maxVerification = store.MaxManifest
 
 // VerifyPoint reads every byte of the files that a point of a chain has for itself,
 // and returns what is wrong with them. read is told what was read, from several
-// goroutines. The error is that it could not be done.
+// goroutines. The error is that it could not be done, as where not all can be read.
 func (s *Store) VerifyPoint(ctx context.Context, folder, chain string, sequence int, read func(bytes int64)) (found store.Verified, err error) {
 	defer func() {
 		if err != nil {
@@ -47,6 +48,9 @@ func (s *Store) VerifyPoint(ctx context.Context, folder, chain string, sequence 
 		}
 	}
 	if err := c.point(r, v, p); err != nil {
+		return found, err
+	}
+	if err := errors.Join(c.unreadable...); err != nil {
 		return found, err
 	}
 	for _, f := range c.findings {
@@ -93,7 +97,10 @@ func (s *Store) recordVerified(ctx context.Context, folder, chain, version strin
 	if err != nil {
 		return err
 	}
-	known, number := readVerified(s.fsys, dir, numbers)
+	known, number, err := readVerified(s.fsys, dir, numbers)
+	if err != nil {
+		return err
+	}
 	known.FormatVersion, known.Chain, known.Version = store.FormatVersion, chain, version
 	known.Update(v.manifest, some)
 	data, err := known.Encode()
@@ -164,32 +171,41 @@ func isVerifiedTemporary(name string) bool {
 }
 
 // readVerified reads the newest that is whole, and returns the highest number.
-func readVerified(fsys FS, dir string, numbers []int) (v store.Verification, highest int) {
+func readVerified(fsys FS, dir string, numbers []int) (v store.Verification, highest int, err error) {
 	for _, n := range numbers {
 		highest = max(highest, n)
 		data, err := readFile(fsys, path.Join(dir, store.VerifiedName(n)), maxVerification)
-		if err != nil {
+		switch {
+		case format.IsUnread(err): // an older one may not know of damage
+			return v, highest, err
+		case err != nil:
 			continue
 		}
 		if v, err = store.DecodeVerification(data); err == nil && v.Chain == path.Base(path.Dir(dir)) {
-			return v, highest
+			return v, highest, nil
 		}
 	}
-	return store.Verification{}, highest
+	return store.Verification{}, highest, nil
 }
 
 // verified adds to a chain when its points were read, and what was found then in
-// files that are still theirs. What cannot be read is as if nobody had looked.
-func (s *Store) verified(v *view, c store.Chain) store.Chain {
+// files that are still theirs. What is damaged itself is as if nobody had looked.
+func (s *Store) verified(v *view, c store.Chain) (store.Chain, error) {
 	if e, there := v.entries[store.VerifiedFolder]; !there || !e.Mode.IsDir() {
-		return c
+		return c, nil
 	}
 	dir := path.Join(v.dir, store.VerifiedFolder)
 	numbers, _, err := s.verifications(dir)
-	if err != nil {
-		return c
+	var known store.Verification
+	if err == nil {
+		known, _, err = readVerified(s.fsys, dir, numbers)
 	}
-	known, _ := readVerified(s.fsys, dir, numbers)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil // the chain is being deleted
+	}
+	if err != nil {
+		return c, fmt.Errorf("what was verified of %s: %w", v.dir, err)
+	}
 	known.Update(v.manifest, nil)
 	c.Verifications = known.Points
 	points := v.manifest.Points
@@ -203,7 +219,7 @@ func (s *Store) verified(v *view, c store.Chain) store.Chain {
 			}
 		}
 	}
-	return c
+	return c, nil
 }
 
 // ownFile is the file of this name that a point has for itself.

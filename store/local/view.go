@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"vbk/format"
 	"vbk/store"
 )
 
@@ -74,8 +75,7 @@ func (s *Store) look(folder, chain string) (*view, error) {
 		}
 		v.manifest.Closed = v.problems[0].Detail
 	}
-	v.compare()
-	return v, nil
+	return v, v.compare()
 }
 
 // readManifests takes the newest valid manifest; that the newest of all is not
@@ -84,8 +84,11 @@ func (v *view) readManifests(storeID, chain string, list []Entry) error {
 	for i := len(v.numbers) - 1; i >= max(0, len(v.numbers)-kept); i-- {
 		name := store.ManifestName(v.numbers[i])
 		m, damage := readManifest(v.fsys, v.dir, v.numbers[i])
-		if errors.Is(damage, fs.ErrNotExist) {
+		switch {
+		case errors.Is(damage, fs.ErrNotExist):
 			return errChanged
+		case format.IsUnread(damage):
+			return fmt.Errorf("%s could not be read: %w", name, damage)
 		}
 		if damage == nil && (m.StoreID != storeID || m.Chain != chain) {
 			damage = fmt.Errorf("it belongs to chain %s of store %s", m.Chain, m.StoreID)
@@ -275,34 +278,41 @@ func pointFiles(p store.Point) []pointFile {
 }
 
 // compare reports files that are missing or have another size.
-func (v *view) compare() {
+func (v *view) compare() error {
 	for _, p := range v.manifest.Points {
 		for _, f := range pointFiles(p) {
-			if detail := v.wrong(f); detail != "" {
+			detail, err := v.wrong(f)
+			if err != nil {
+				return err
+			}
+			if detail != "" {
 				v.problems = append(v.problems, v.problem(p, f, detail))
 			}
 		}
 	}
+	return nil
 }
 
 // wrong says what names and sizes tell against a file. The listing may be
 // older than the manifest, so the file itself has the last word.
-func (v *view) wrong(f pointFile) string {
+func (v *view) wrong(f pointFile) (detail string, err error) {
 	if e, ok := v.entries[f.name]; ok && e.Mode.IsRegular() && f.isSize(e.Size) {
-		return ""
+		return "", nil
 	}
 	e, err := v.fsys.Stat(path.Join(v.dir, f.name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "file is missing"
+		return "file is missing", nil
+	case format.IsUnread(err):
+		return "", err
 	case err != nil:
-		return err.Error()
+		return err.Error(), nil
 	case !e.Mode.IsRegular():
-		return "not a regular file"
+		return "not a regular file", nil
 	case !f.isSize(e.Size):
-		return fmt.Sprintf("file has %d bytes, %d are recorded", e.Size, f.size)
+		return fmt.Sprintf("file has %d bytes, %d are recorded", e.Size, f.size), nil
 	}
-	return ""
+	return "", nil
 }
 
 // problem names the points that need the file: those that come from p without

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -48,8 +49,39 @@ func NewLoop(t testing.TB, kind string, size int64) *Loop {
 // has reached the file under the file system. The old one stays mounted.
 func (l *Loop) PowerLoss(t testing.TB) *Loop {
 	t.Helper()
+	return l.copied(t, func(string) error { return nil })
+}
+
+// Rot is PowerLoss with NUL where data is found first on the disk. A btrfs knows by its
+// own sums, and answers EIO.
+func (l *Loop) Rot(t testing.TB, data []byte) *Loop {
+	t.Helper()
+	return l.copied(t, func(image string) error {
+		all, err := os.ReadFile(image)
+		if err != nil {
+			return err
+		}
+		at := bytes.Index(all, data)
+		if at < 0 {
+			return errors.New("the data is not on the disk")
+		}
+		f, err := os.OpenFile(image, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt(make([]byte, len(data)), int64(at))
+		return errors.Join(err, f.Close())
+	})
+}
+
+// copied mounts a copy of the disk, changed before.
+func (l *Loop) copied(t testing.TB, change func(image string) error) *Loop {
+	t.Helper()
 	after := filepath.Join(t.TempDir(), filepath.Base(l.image))
 	err := command("cp", "--sparse=always", l.image, after)
+	if err == nil {
+		err = change(after)
+	}
 	var copied *Loop
 	if err == nil {
 		copied, err = mount(t, after)

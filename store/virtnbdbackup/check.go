@@ -1,7 +1,9 @@
 package virtnbdbackup
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -25,8 +27,10 @@ func (f *Folder) Check(ctx context.Context, readData bool, report func(Problem))
 		if x.header == (format.StreamHeader{}) {
 			continue // is among Problems
 		}
-		complain := func(message string, args ...any) {
-			report(Problem{Files: []string{x.name}, Detail: fmt.Sprintf(message, args...), Points: f.needing(x.name)})
+		complain := func(err error) {
+			p := newProblem(err, x.name)
+			p.Points = f.needing(x.name)
+			report(p)
 		}
 		if err := f.checkFile(ctx, x, readData, complain); err != nil {
 			return err
@@ -46,13 +50,13 @@ func (f *Folder) needing(name string) []string {
 	return points
 }
 
-func (f *Folder) checkFile(ctx context.Context, x *file, readData bool, complain func(string, ...any)) error {
+func (f *Folder) checkFile(ctx context.Context, x *file, readData bool, complain func(error)) error {
 	opened, stream, err := f.open(x.name)
 	if opened != nil {
 		defer opened.Close()
 	}
 	if err != nil {
-		complain("%v", err)
+		complain(err)
 	}
 	if readData && opened != nil {
 		if err := f.checkSum(ctx, x.name, opened, complain); err != nil {
@@ -60,7 +64,7 @@ func (f *Folder) checkFile(ctx context.Context, x *file, readData bool, complain
 		}
 	}
 	if readData && stream != nil {
-		return stream.Check(ctx, func(d format.Damage) { complain("%v", d) })
+		return stream.Check(ctx, func(d format.Damage) { complain(cmp.Or(d.Unread, errors.New(d.String()))) })
 	}
 	return ctx.Err()
 }
@@ -77,8 +81,8 @@ func (f *Folder) CheckSums(ctx context.Context, point, target string) error {
 	for i, opened := range image.files {
 		name := image.names[i]
 		var found error
-		if err := f.checkSum(ctx, name, opened, func(message string, args ...any) {
-			found = &UnsoundError{point, target, Problem{Files: []string{name}, Detail: fmt.Sprintf(message, args...)}, f.without(target, []string{name})}
+		if err := f.checkSum(ctx, name, opened, func(err error) {
+			found = &UnsoundError{point, target, newProblem(err, name), f.without(target, []string{name})}
 		}); err != nil {
 			return err
 		}
@@ -91,17 +95,17 @@ func (f *Folder) CheckSums(ctx context.Context, point, target string) error {
 
 // checkSum compares a file with the Adler-32 of all its bytes. Versions before
 // 1.9.40 wrote none, and there is none beside a raw image.
-func (f *Folder) checkSum(ctx context.Context, name string, r io.Reader, complain func(string, ...any)) error {
-	if _, err := fs.Stat(f.fsys, name+".chksum"); err != nil {
+func (f *Folder) checkSum(ctx context.Context, name string, r io.Reader, complain func(error)) error {
+	text, err := readSmall(f.fsys, name+".chksum")
+	if errors.Is(err, fs.ErrNotExist) {
 		return ctx.Err()
 	}
-	text, err := readSmall(f.fsys, name+".chksum")
 	if err != nil {
-		complain("its .chksum: %v", err)
+		complain(fmt.Errorf("its .chksum: %w", err))
 		return ctx.Err()
 	}
 	if err := format.CompareAdler(ctx, r, text); err != nil && ctx.Err() == nil {
-		complain("%v", err)
+		complain(err)
 	}
 	return ctx.Err()
 }

@@ -74,6 +74,11 @@ type Problem struct {
 	Files  []string
 	Detail string
 	Points []string // that do not restore, or not completely
+	Unread bool     // the files could not be read: nothing is known of what they hold
+}
+
+func newProblem(err error, files ...string) Problem {
+	return Problem{Files: files, Detail: err.Error(), Unread: format.IsUnread(err)}
 }
 
 // String names the files and what is wrong with them.
@@ -102,7 +107,7 @@ func Open(fsys fs.FS) (*Folder, error) {
 	for _, e := range entries {
 		if id, ok := configID(e.Name()); ok {
 			if f.configs[id], err = readConfig(fsys, e.Name()); err != nil {
-				f.problem("is no domain's XML: "+err.Error(), e.Name())
+				f.Problems = append(f.Problems, newProblem(fmt.Errorf("is no domain's XML: %w", err), e.Name()))
 				delete(f.configs, id)
 			}
 		}
@@ -147,7 +152,8 @@ func (f *Folder) take(name string) {
 		return
 	}
 	if err := f.readHeader(x); err != nil {
-		x.problem = &Problem{Files: []string{name}, Detail: err.Error()}
+		p := newProblem(err, name)
+		x.problem = &p
 	}
 	f.files = append(f.files, x)
 }
@@ -187,7 +193,7 @@ func (f *Folder) conclude() {
 		if !ok {
 			i = len(f.Problems)
 			at[key] = i
-			f.Problems = append(f.Problems, Problem{Files: p.Files, Detail: p.Detail})
+			f.Problems = append(f.Problems, Problem{Files: p.Files, Detail: p.Detail, Unread: p.Unread})
 		}
 		for _, name := range points {
 			if !slices.Contains(f.Problems[i].Points, name) {
@@ -276,12 +282,12 @@ func (f *Folder) OpenDisk(point, target string) (_ *Image, err error) {
 			image.files, image.names = append(image.files, file), append(image.names, name)
 		}
 		if err != nil {
-			return nil, &UnsoundError{point, target, Problem{Files: []string{name}, Detail: err.Error()}, f.without(target, []string{name})}
+			return nil, &UnsoundError{point, target, newProblem(err, name), f.without(target, []string{name})}
 		}
 		layers = append(layers, s)
 	}
 	if image.Image, err = format.NewImage(layers...); err != nil {
-		return nil, &UnsoundError{point, target, Problem{Files: files, Detail: err.Error()}, f.without(target, files)}
+		return nil, &UnsoundError{point, target, newProblem(err, files...), f.without(target, files)}
 	}
 	return image, nil
 }
