@@ -51,6 +51,10 @@ func examples() map[string]example {
 			machines: []exampleMachine{{name: "erp", nights: 3, chain: 7}, {name: "web01"}},
 			want:     exampleResult{Fulls: 1, Increments: 1},
 		},
+		"home": {
+			machines: []exampleMachine{{name: "tax", nights: 15, chain: 100}, {name: "tmp-1"}},
+			want:     exampleResult{Increments: 1, Merged: 6, Unclaimed: 1},
+		},
 		"single":  {machines: []exampleMachine{{name: "web01", nights: 3, chain: 7}}, want: exampleResult{Increments: 1}},
 		"gfs":     {machines: []exampleMachine{{name: "erp", nights: 21, chain: 7}, {name: "new"}}, want: exampleResult{Fulls: 2}},
 		"forever": {machines: []exampleMachine{{name: "web01", nights: 15, chain: 100}}, want: exampleResult{Increments: 1, Merged: 6}},

@@ -2,7 +2,8 @@
 #
 #   vbk apply -auto-approve -var here=hv1
 #
-# Each has a folder of its own on the same file server.
+# with the packaged timer by "systemctl edit vbk@fleet.service": [Service] Environment=VBK_VAR_here=%H.
+# Each has a folder of its own on the same file server, mounted at /srv/backup.
 vbk {
   name      = "site-a"
   time_zone = "Europe/Amsterdam"
@@ -36,10 +37,11 @@ host "hv" {
   uri          = "qemu:///system"
   labels       = { site = each.value.site }
   max_parallel = each.value.max_jobs
-  scratch_dir  = "/var/lib/vbk/scratch"
+  scratch_dir  = "/var/lib/libvirt/images" # where there is room for what guests overwrite during a backup
 
   limits {
-    min_free = "20GiB"
+    read     = "400MiB/s" # all backups of a host together: guests need the disks, too
+    min_free = "20GiB"    # a backup is given up before scratch files fill what the images lie on
   }
 }
 

@@ -59,8 +59,10 @@ domain "erp" {
   match  = ["erp"]
   policy = policy.told
 
-  # Before the backup the application is brought to rest; if that fails there is no
-  # backup, and "fail" tells so.
+  # Before the backup the application writes out what it has in memory; if that fails there is no
+  # backup, and "fail" tells so. Take no lock here that somebody has to give back: what "post" does
+  # comes when the point is durable, an hour later perhaps. What must stand still for the instant
+  # of the point is told by the freeze hook of qemu-guest-agent, inside the guest.
   hook "pre" {
     command = ["/usr/local/sbin/erp-flush", "--host", "erp.example.net"]
     timeout = "2m"
