@@ -52,6 +52,64 @@ func TestLinksResolve(t *testing.T) {
 	}
 }
 
+// TestReadmeNamesAll: the map of documents in README has every page and every
+// example.
+func TestReadmeNamesAll(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Glob("examples/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range append(pages, examples...) {
+		if target != "examples/demo" && !strings.Contains(string(readme), "]("+target+")") {
+			t.Errorf("README.md does not link to %s", target)
+		}
+	}
+}
+
+// TestPagesBegin: a page has one title, and says what it is for before anything else:
+// a sentence, not a table, a list or another heading. Headings are no questions,
+// and have no full stop.
+func TestPagesBegin(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page == "docs/manual.md" { // generated
+			continue
+		}
+		title, rest, _ := strings.Cut(string(text), "\n\n")
+		if !strings.HasPrefix(title, "# ") || !regexp.MustCompile("^[A-Z`]").MatchString(rest) {
+			t.Errorf("%s does not begin with a title and what it is for", page)
+		}
+		inFence := false
+		for line := range strings.Lines(rest) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "```") {
+				inFence = !inFence
+			}
+			if strings.HasPrefix(line, "# ") && !inFence {
+				t.Errorf("%s has another title: %s", page, line)
+			}
+			if strings.HasPrefix(line, "#") && !inFence && strings.HasSuffix(line, ".") {
+				t.Errorf("%s: the heading %q is a sentence", page, line)
+			}
+		}
+	}
+}
+
 // anchors are the names that GitHub gives to headings.
 func anchors(t *testing.T, page string) map[string]bool {
 	t.Helper()
