@@ -74,6 +74,11 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 			return fmt.Errorf("delete checkpoint %s: %w", name, err)
 		}
 	}
+	if len(c.Checkpoints) > 0 {
+		if err := x.keepIdentity(ctx, d); err != nil {
+			return fmt.Errorf("look at the images after deleting checkpoints: %w", err)
+		}
+	}
 	if err := x.forgetSecret(ctx, c.Secret); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"vbk/virt/libvirt"
 	"vbk/virt/libvirt/embedtest"
@@ -104,7 +105,7 @@ func externalSnapshot(u user) {
 	u.daemon.Overlay(u.uuid, "vda", overlay)
 	u.write(2)
 	u.makes("the image of vda was " + base + ", is " + overlay)
-	u.makes("(vda) is another image than before") // its base has lost the bitmap of the first point
+	u.makes("old and every") // though its base has lost the bitmap of the first point
 	u.makes("")
 	u.virsh("blockcommit", u.uuid, "vda", "--active", "--pivot", "--wait")
 	u.virsh("snapshot-delete", u.uuid, "s", "--metadata")
@@ -112,7 +113,7 @@ func externalSnapshot(u user) {
 	u.write(2)
 	u.makes("the image of vda was " + overlay + ", is " + base)
 	u.makes("")
-	u.restored(u.settled("full resync resync inc resync inc"))
+	u.restored(u.settled("full resync inc inc resync inc"))
 }
 
 // internalSnapshot (S37): QEMU does not revert an image that has bitmaps, and libvirt 9.0
@@ -121,6 +122,11 @@ func internalSnapshot(u user) {
 	u.virsh("snapshot-create-as", u.uuid, "s")
 	u.Cleanup(func() { u.virsh("snapshot-delete", u.uuid, "s", "--metadata") })
 	u.makes("no restore point yet")
+	for _, target := range []string{"vda", "vdb"} {
+		if w := u.warning(); !strings.Contains(w, u.root.Image(u.uuid, target)+" holds 1 internal snapshot(s): ") {
+			u.Errorf("warned of %q", w)
+		}
+	}
 	u.makes("")
 	u.refused("active dirty bitmaps", "snapshot-revert", u.uuid, "s")
 	u.root.WaitInactive(u.T, u.uuid)
@@ -135,7 +141,19 @@ func internalSnapshot(u user) {
 	u.root.Start(u.T, u.uuid)
 	u.makes("is missing or inconsistent on vda")
 	u.makes("")
-	u.restored(u.settled("full inc resync resync inc"))
+	u.virsh("checkpoint-delete", u.uuid, u.head().Checkpoint)
+	u.virsh("snapshot-revert", u.uuid, "s")
+	u.makes("is unknown to libvirt")
+	u.makes("")
+	u.restored(u.settled("full inc resync resync inc resync inc"))
+}
+
+// warning is what the next plan warns of.
+func (u user) warning() string {
+	u.Helper()
+	u.now = u.now.Add(25 * time.Hour)
+	defer func() { u.now = u.now.Add(-25 * time.Hour) }()
+	return strings.Join(u.plan().Warnings, "\n")
 }
 
 // clone (S30): a second machine has copies of the first one's images, with their bitmaps, and

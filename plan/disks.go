@@ -215,7 +215,7 @@ func diskWarnings(i Instance, d virt.Domain) []string {
 	if b == nil {
 		return nil
 	}
-	var all []string
+	all := snapshotWarnings(i, *b, d)
 	for _, disk := range d.Disks {
 		if !slices.Contains(b.Others, disk.Target) || !i.Want.Policy.Disks.Selects(disk.Target) || removable(disk) {
 			continue
@@ -233,6 +233,20 @@ func diskWarnings(i Instance, d virt.Domain) []string {
 		}
 		all = append(all, fmt.Sprintf("%s: disk %s is not backed up: %s; if that is meant: disks { exclude = [%q] }",
 			i.Want.Address, disk.Target, why, disk.Target))
+	}
+	return all
+}
+
+// snapshotWarnings names the images that hold snapshots: QEMU reverts to none as long as
+// there are bitmaps in the image, and libvirt lets a machine that runs die of it.
+func snapshotWarnings(i Instance, b Backup, d virt.Domain) []string {
+	var all []string
+	for _, disk := range d.Disks {
+		tracked := slices.ContainsFunc(b.Disks, func(x DiskBackup) bool { return x.Target == disk.Target && !x.Untracked })
+		if disk.Snapshots > 0 && tracked && i.Want.Policy.Mode != "full" {
+			all = append(all, fmt.Sprintf("%s: %s holds %d internal snapshot(s): points have nothing of them, and who reverts to one while a checkpoint exists ends the machine, by an error of QEMU's: first virsh checkpoint-delete",
+				i.Want.Address, disk.Source, disk.Snapshots))
+		}
 	}
 	return all
 }

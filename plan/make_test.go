@@ -349,6 +349,14 @@ func TestWarnings(t *testing.T) {
 		head + `vdc is not backed up: it is shareable; if that is meant: disks { exclude = ["vdc"] }`,
 		head + `vdd is not backed up: it has no image that libvirt names; if that is meant: disks { exclude = ["vdd"] }`,
 	})
+
+	held := machine("vda", "vdb")
+	held.Disks[1].Snapshots = 2
+	have = inventory(nil, host("hv1", held))
+	mustEqual(t, "snapshots", warnings(), []string{`domain.web["hv1/web01"]: ` + held.Disks[1].Source +
+		` holds 2 internal snapshot(s): points have nothing of them, and who reverts to one while a checkpoint exists ends the machine, by an error of QEMU's: first virsh checkpoint-delete`})
+	cfg.Domains[0].Policy.Mode = "full" // no bitmaps
+	mustEqual(t, "snapshots without bitmaps", warnings(), nil)
 }
 
 // TestMakeTouchesNothing compares the arguments before and after.

@@ -49,6 +49,7 @@ type Disk struct {
 	DataState string `json:"data_state,omitempty"` // of that file: as long as it is the same, nobody but one QEMU can have written; "" if it cannot be seen from here
 	Encrypted bool   `json:"encrypted,omitempty"`  // by QEMU (LUKS)
 	Shared    bool   `json:"shared,omitempty"`
+	Snapshots int    `json:"snapshots,omitempty"` // in the qcow2 image itself ("internal"), as far as it can be seen from here
 
 	Image ImageOptions `json:"image,omitzero"` // of a qcow2 image whose header can be read
 }

@@ -55,7 +55,7 @@ func readImages(v *virt.Domain) {
 			continue
 		}
 		v.Disks[n].DataFile, v.Disks[n].Encrypted = image.DataFile, disk.Encrypted || image.Encrypted
-		v.Disks[n].Image = image.Options
+		v.Disks[n].Image, v.Disks[n].Snapshots = image.Options, image.Snapshots
 		if image.DataFile {
 			v.Disks[n].DataState = dataState(*v, image)
 		}

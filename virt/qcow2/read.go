@@ -20,6 +20,7 @@ type Image struct {
 	Backing   string // the image below, as the header has it
 	L1        int64  // where the table of tables lies: it moves only when the disk grows
 	Encrypted bool
+	Snapshots int // in the file itself
 	Options   virt.ImageOptions
 	Bitmaps   []Bitmap
 }
@@ -92,7 +93,7 @@ func readHeader(r io.ReaderAt) (Image, error) {
 	}
 	be := binary.BigEndian
 	clusterBits, size := be.Uint32(h[20:]), be.Uint64(h[24:])
-	i := Image{Version: int(be.Uint32(h[4:])), Size: int64(size), Encrypted: be.Uint32(h[32:]) != 0}
+	i := Image{Version: int(be.Uint32(h[4:])), Size: int64(size), Encrypted: be.Uint32(h[32:]) != 0, Snapshots: int(be.Uint32(h[60:]))}
 	if clusterBits < 9 || clusterBits > 21 || i.Size < 0 {
 		return Image{}, fmt.Errorf("clusters of 2^%d bytes, %d in all", clusterBits, size)
 	}

@@ -96,15 +96,18 @@ func TestReadKinds(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		want qcow2.Image
+		then [][]string
 	}{
-		"data file": {[]string{"-o", "data_file=IMAGE.raw,data_file_raw=on"}, qcow2.Image{Version: 3, DataFile: true}},
-		"encrypted": {[]string{"--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s"}, qcow2.Image{Version: 3, Encrypted: true}},
-		"old":       {[]string{"-o", "compat=0.10"}, qcow2.Image{Version: 2}},
+		"data file": {[]string{"-o", "data_file=IMAGE.raw,data_file_raw=on"}, qcow2.Image{Version: 3, DataFile: true}, nil},
+		"encrypted": {[]string{"--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s"}, qcow2.Image{Version: 3, Encrypted: true}, nil},
+		"old":       {[]string{"-o", "compat=0.10"}, qcow2.Image{Version: 2}, nil},
+		"snapshots": {nil, qcow2.Image{Version: 3, Snapshots: 2}, [][]string{
+			{"qemu-img", "snapshot", "-c", "a", "IMAGE"}, {"qemu-img", "snapshot", "-c", "b", "IMAGE"}, {"qemu-img", "snapshot", "-c", "c", "IMAGE"}, {"qemu-img", "snapshot", "-d", "a", "IMAGE"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			image := qemuImage(t, append(append(create[:len(create):len(create)], c.args...), "IMAGE", "1M"))
+			image := qemuImage(t, append([][]string{append(append(create[:len(create):len(create)], c.args...), "IMAGE", "1M")}, c.then...)...)
 			i, err := qcow2.Read(bytes.NewReader(image))
-			if err != nil || i.Version != c.want.Version || i.DataFile != c.want.DataFile || i.Encrypted != c.want.Encrypted {
+			if err != nil || i.Version != c.want.Version || i.DataFile != c.want.DataFile || i.Encrypted != c.want.Encrypted || i.Snapshots != c.want.Snapshots {
 				t.Errorf("%+v: %v", i, err)
 			}
 		})
