@@ -8,14 +8,29 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// readAssert reads an assert or a validation block.
-func readAssert(b *hcl.Block) (Assert, hcl.Diagnostics) {
-	content, diags := b.Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "condition", Required: true}, {Name: "error_message", Required: true}}})
-	if diags.HasErrors() {
-		none := hcl.StaticExpr(cty.DynamicVal, b.DefRange)
-		return Assert{none, none}, diags
+// assertBlock is an assert or a validation block, of which there may be several.
+func assertBlock[T any](name, about string, add func(*T, Assert)) block[T] {
+	s := spec[Assert]{fields: []field[Assert]{
+		expression("condition", "bool", func(a *Assert, e hcl.Expression) hcl.Diagnostics {
+			a.Condition = e
+			return nil
+		}, "An expression that is `true` or `false`.").required(),
+		expression("error_message", "string", func(a *Assert, e hcl.Expression) hcl.Diagnostics {
+			a.ErrorMessage = e
+			return nil
+		}, "What is said where the condition is false.").required(),
+	}}
+	return block[T]{
+		Block:    Block{Name: name, About: about, Several: true},
+		describe: func(T) ([]Argument, []Block) { return s.describe(Assert{}) },
+		read: func(r reader, b *hcl.Block, t *T, _ T) hcl.Diagnostics {
+			none := hcl.StaticExpr(cty.DynamicVal, b.DefRange)
+			a := Assert{none, none}
+			diags := decode(r, b.Body, s, &a, a)
+			add(t, a)
+			return diags
+		},
 	}
-	return Assert{content.Attributes["condition"].Expr, content.Attributes["error_message"].Expr}, diags
 }
 
 // holds evaluates the condition. It is not known where it hangs on what is not.
@@ -53,18 +68,18 @@ func (a Assert) message(in scope) (string, hcl.Diagnostics) {
 	return s, diags
 }
 
+func checkSpec() spec[Check] {
+	return spec[Check]{blocks: []block[Check]{assertBlock("assert", "What has to be true. One or more.",
+		func(c *Check, a Assert) { c.Asserts = append(c.Asserts, a) })}}
+}
+
 // checks reads check blocks, and evaluates them once as far as they go without
 // results.
 func (p *parser) checks(blocks hcl.Blocks, in scope) {
 	for _, b := range blocks {
-		content, diags := b.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "assert"}}})
 		c := Check{Name: b.Labels[0], Range: b.DefRange, in: in}
-		for _, found := range content.Blocks {
-			a, more := readAssert(found)
-			diags = append(diags, more...)
-			c.Asserts = append(c.Asserts, a)
-		}
-		if len(content.Blocks) == 0 && !diags.HasErrors() {
+		diags := decode(reader{in: in, ledger: newLedger("check." + c.Name)}, b.Body, checkSpec(), &c, c)
+		if len(c.Asserts) == 0 && !diags.HasErrors() {
 			diags = append(diags, failure("Missing assert", fmt.Sprintf("check.%s asserts nothing.", c.Name), b.DefRange))
 		}
 		blank := in.with("vbk", Results{}.value())
@@ -83,23 +98,28 @@ func (p *parser) checks(blocks hcl.Blocks, in scope) {
 // removals reads removed blocks, which name blocks that are not there.
 func (p *parser) removals(blocks, domains hcl.Blocks) {
 	for _, b := range blocks {
-		content, diags := b.Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "from", Required: true}}})
+		var r Removed
+		diags := decode(reader{ledger: newLedger("removed")}, b.Body, removedSpec(), &r, r)
 		p.report(diags...)
-		attr := content.Attributes["from"]
-		if attr == nil {
-			continue
+		if !diags.HasErrors() {
+			p.removal(r, domains)
 		}
-		traversal, diags := hcl.AbsTraversalForExpr(attr.Expr)
+	}
+}
+
+func removedSpec() spec[Removed] {
+	return spec[Removed]{fields: []field[Removed]{expression("from", "reference", func(r *Removed, e hcl.Expression) hcl.Diagnostics {
+		traversal, diags := hcl.AbsTraversalForExpr(e)
 		name, named := "", false
 		if !diags.HasErrors() && len(traversal) == 2 && traversal.RootName() == "domain" {
 			name, named = stepName(traversal[1])
 		}
 		if !named {
-			p.report(failure("Invalid address", "The address of a domain block is required, such as domain.web, without quotes (in JSON: \"domain.web\").", attr.Expr.Range()))
-			continue
+			return hcl.Diagnostics{failure("Invalid address", "The address of a domain block is required, such as domain.web, without quotes (in JSON: \"domain.web\").", e.Range())}
 		}
-		p.removal(Removed{From: "domain." + name, Range: attr.Expr.Range()}, domains)
-	}
+		*r = Removed{From: "domain." + name, Range: e.Range()}
+		return nil
+	}, "The address of the domain block that was deleted, such as `domain.web`.").required()}}
 }
 
 func (p *parser) removal(r Removed, domains hcl.Blocks) {

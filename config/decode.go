@@ -46,16 +46,16 @@ type reader struct {
 // to defaults.
 func decode[T any](r reader, body hcl.Body, s spec[T], t *T, defaults T) hcl.Diagnostics {
 	content, diags := body.Content(s.schema())
-	diags = append(diags, decodeFields(r, content.Attributes, s.fields, t, defaults)...)
+	diags = append(s.explain(diags), decodeFields(r, content.Attributes, s.fields, t, defaults)...)
 	for _, b := range s.blocks {
 		first := map[string]hcl.Range{}
-		for _, found := range content.Blocks.OfType(b.name) {
-			what := strings.Join(append([]string{b.name}, found.Labels...), " ")
+		for _, found := range content.Blocks.OfType(b.Name) {
+			what := strings.Join(append([]string{b.Name}, found.Labels...), " ")
 			known, repeated := first[what]
 			switch {
-			case b.read == nil:
-				diags = append(diags, notYet(fmt.Sprintf("The block %q", b.name), found.TypeRange))
-			case repeated:
+			case b.Status == Later:
+				diags = append(diags, notYet(fmt.Sprintf("The block %q", b.Name), found.TypeRange))
+			case repeated && !b.Several:
 				diags = append(diags, duplicate("A "+what+" block", known, found.DefRange))
 			default:
 				first[what] = found.DefRange
@@ -73,39 +73,44 @@ func decodeFields[T any](r reader, attrs hcl.Attributes, fields []field[T], t *T
 	var diags hcl.Diagnostics
 	values := map[string]cty.Value{}
 	for _, f := range fields {
-		attr, ok := attrs[f.name]
-		if !ok {
+		attr, ok := attrs[f.Name]
+		switch {
+		case !ok || f.before:
 			continue
-		}
-		if f.set == nil {
-			diags = append(diags, notYet(fmt.Sprintf("%q", f.name), attr.NameRange))
+		case f.Status == Later:
+			diags = append(diags, notYet(fmt.Sprintf("%q", f.Name), attr.NameRange))
+			continue
+		case f.take != nil:
+			diags = append(diags, f.take(t, attr.Expr)...)
 			continue
 		}
 		v, more := r.in.value(attr.Expr)
-		if v.ContainsMarked() && !f.secret {
-			more = append(more, failure("Sensitive value", fmt.Sprintf("%s must not be sensitive: only credentials and the env of a hook may be.", f.name), attr.Expr.Range()))
+		if v.ContainsMarked() && !f.Sensitive {
+			more = append(more, failure("Sensitive value", fmt.Sprintf("%s must not be sensitive: only credentials and the env of a hook may be.", f.Name), attr.Expr.Range()))
 		}
 		diags = append(diags, more...)
 		v, _ = v.UnmarkDeep()
 		switch {
 		case more.HasErrors():
+		case v.IsNull() && f.Required:
+			diags = append(diags, failure("Missing required argument", fmt.Sprintf("The argument %q is required; null is no value.", f.Name), attr.Expr.Range()))
 		case v.IsNull():
 			f.reset(t, &defaults)
-			r.ledger.forget(r.prefix + f.name)
+			r.ledger.forget(r.prefix + f.Name)
 			r.ledger.forget(r.prefix + f.other)
 		default:
-			values[f.name] = v
+			values[f.Name] = v
 		}
 	}
 	for _, f := range fields {
-		v, ok := values[f.name]
+		v, ok := values[f.Name]
 		if !ok {
 			continue
 		}
-		r.ledger.enter(r.prefix+f.name, attrs[f.name].Range)
+		r.ledger.enter(r.prefix+f.Name, attrs[f.Name].Range)
 		r.ledger.supersede(r.prefix + f.other)
 		if err := f.set(t, v); err != nil {
-			diags = append(diags, r.refused(f.name, err, attrs[f.name].Expr.Range())...)
+			diags = append(diags, r.refused(f.Name, err, attrs[f.Name].Expr.Range())...)
 		}
 	}
 	return diags

@@ -44,27 +44,27 @@ func (d *draft) read(body hcl.Body, s spec[Domain], defaults Domain, in scope) h
 func (p *parser) policies(blocks hcl.Blocks, in scope) cty.Value {
 	drafts, references := map[string]*draft{}, map[string]cty.Value{}
 	var extending []func()
-	evaluate := func(b *hcl.Block, base *draft, body hcl.Body) *draft {
+	evaluate := func(b *hcl.Block, base *draft) *draft {
 		d := inherit(base, b.Labels[0], "policy."+b.Labels[0], b.DefRange)
-		p.report(d.read(body, policySpec(), Domain{Policy: defaultPolicy()}, in)...)
+		p.report(d.read(b.Body, policySpec(), Domain{Policy: defaultPolicy()}, in)...)
 		references[d.Name] = d.reference()
 		return d
 	}
 	for _, b := range blocks {
-		content, body, diags := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "extends"}}})
+		attr, diags := ahead(b.Body, extendsField())
 		p.report(diags...)
-		if attr, ok := content.Attributes["extends"]; ok {
+		if attr != nil {
 			extending = append(extending, func() {
 				base := p.extended(attr, drafts, blocks)
 				if base == nil {
 					base = inherit(nil, "", "", b.DefRange)
 					base.broken = true
 				}
-				evaluate(b, base, body)
+				evaluate(b, base)
 			})
 			continue
 		}
-		drafts[b.Labels[0]] = evaluate(b, nil, body)
+		drafts[b.Labels[0]] = evaluate(b, nil)
 	}
 	for _, evaluate := range extending {
 		evaluate()
@@ -108,9 +108,9 @@ func (p *parser) domains(blocks hcl.Blocks, in scope) {
 		defaults.Hosts = append(defaults.Hosts, h.Name)
 	}
 	for _, b := range blocks {
-		content, body, diags := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "policy"}}})
+		attr, diags := ahead(b.Body, policyField())
 		base, unknown := (*draft)(nil), false
-		if attr, ok := content.Attributes["policy"]; ok {
+		if attr != nil {
 			var more hcl.Diagnostics
 			base, unknown, more = basePolicy(attr, in)
 			diags = append(diags, more...)
@@ -119,7 +119,7 @@ func (p *parser) domains(blocks hcl.Blocks, in scope) {
 		d.Hosts = defaults.Hosts
 		d.ledger.unknown = d.ledger.unknown || unknown
 		d.broken = d.broken || diags.HasErrors()
-		p.report(append(diags, d.read(body, domainSpec(), defaults, in)...)...)
+		p.report(append(diags, d.read(b.Body, domainSpec(), defaults, in)...)...)
 		p.once(d.settle())
 		p.config.Domains = append(p.config.Domains, d.Domain)
 		p.config.drafts = append(p.config.drafts, d)

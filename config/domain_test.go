@@ -126,14 +126,14 @@ func TestPolicySettingsComplete(t *testing.T) {
 	collect := func(prefix string, fields []field[Domain]) {
 		for _, f := range fields {
 			if f.set != nil {
-				want = append(want, prefix+f.name+" = "+f.show(&defaults))
+				want = append(want, prefix+f.Name+" = "+f.show(&defaults))
 			}
 		}
 	}
 	s := policySpec()
 	collect("", s.fields)
 	for _, b := range s.blocks {
-		collect(b.name+".", b.fields)
+		collect(b.Name+".", b.fields)
 	}
 	for _, s := range policySettings {
 		have = append(have, s.path+" = "+s.standard)

@@ -32,13 +32,13 @@ func (d *draft) settings() []Setting {
 			}
 			value := f.show(&d.Domain)
 			if f.other == "" || value != "null" { // not the one of every and schedule that does not count
-				all = append(all, Setting{prefix + f.name, value, d.ledger.from[prefix+f.name]})
+				all = append(all, Setting{prefix + f.Name, value, d.ledger.from[prefix+f.Name]})
 			}
 		}
 	}
 	list("", s.fields)
 	for _, b := range s.blocks {
-		list(b.name+".", b.fields)
+		list(b.Name+".", b.fields)
 	}
 	for _, c := range d.Policy.Copies {
 		all = append(all, Setting{"copy." + c.Name, "to " + c.To + ", " + c.Only, d.ledger.from["copy."+c.Name]})

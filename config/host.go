@@ -24,25 +24,44 @@ func hostSpec() spec[Host] {
 	var unused nbdSettings
 	return spec[Host]{
 		fields: []field[Host]{
-			at("uri", kind[string]{connection, showText}, func(h *Host) *string { return &h.URI }),
-			at("max_parallel", counts, func(h *Host) *int { return &h.MaxParallel }),
-			at("scratch_dir", kind[string]{absolutePath, showText}, func(h *Host) *string { return &h.ScratchDir }),
-			at("labels", kind[map[string]string]{labels, showMap}, func(h *Host) *map[string]string { return &h.Labels }),
+			forEachField(),
+			at("uri", kind[string]{form: "connection URI", read: connection, show: showText}, func(h *Host) *string { return &h.URI },
+				"How libvirt is reached. A libvirt on another machine is checked, and refused by plan: run vbk on each hypervisor. A URI must not hold a password."),
+			at("max_parallel", counts, func(h *Host) *int { return &h.MaxParallel },
+				"How many domains of the host are backed up at a time."),
+			at("scratch_dir", absolutePaths, func(h *Host) *string { return &h.ScratchDir },
+				"Where run folders are made. While a backup runs, QEMU keeps there what the guest overwrites."),
+			at("labels", textMaps, func(h *Host) *map[string]string { return &h.Labels },
+				"Text for expressions, such as `[for h in host.hv : h if h.labels.site == \"ams\"]`.").otherwise("none"),
 		},
 		blocks: []block[Host]{
-			nested("limits",
-				at("read", rates, func(h *Host) *int64 { return &h.ReadLimit }),
-				at("min_free", sizes, func(h *Host) *int64 { return &h.MinFree }),
+			nested("limits", "What backups may take of the host.",
+				at("read", rates, func(h *Host) *int64 { return &h.ReadLimit },
+					"How much one `vbk apply` reads, of all disks of the host together.").otherwise("no limit"),
+				at("min_free", sizes, func(h *Host) *int64 { return &h.MinFree },
+					"What scratch files leave free in `scratch_dir`. With less no backup begins, and one that runs is given up.").otherwise("a tenth of its file system, at most 2 GiB"),
 			),
-			nested("nbd",
-				at("transport", wordOf("unix", "ssh", "tls", "tcp"), func(h *Host) *string { return &h.Transport }),
-				at("address", lines, func(*Host) *string { return &unused.address }),
-				at("port_range", kind[string]{portRange, showText}, func(*Host) *string { return &unused.portRange }),
-				at("tls_dir", kind[string]{absolutePath, showText}, func(*Host) *string { return &unused.tlsDir }),
+			nested("nbd", "How the data of the disks comes from QEMU.",
+				at("transport", wordOf(
+					word("unix", "through a socket in the run folder"),
+					word("ssh", "through a socket, and SSH").refused(),
+					word("tls", "through TCP, with certificates").refused(),
+					word("tcp", "through TCP, without").refused(),
+				), func(h *Host) *string { return &h.Transport }, "The way. The other arguments of the block are for `tls` and `tcp`."),
+				at("address", names, func(*Host) *string { return &unused.address }, "Where QEMU listens.").otherwise("none"),
+				at("port_range", kind[string]{form: "port range", read: portRange, show: showText}, func(*Host) *string { return &unused.portRange },
+					"Where QEMU listens.").otherwise("none"),
+				at("tls_dir", absolutePaths, func(*Host) *string { return &unused.tlsDir }, "Where the certificates are.").otherwise("none"),
 			),
-			laterBlock[Host]("window"),
+			laterBlock[Host]("window", "The hours in which backups of the host may run."),
 		},
 	}
+}
+
+// forEachField is evaluated before the block: it says how often.
+func forEachField() field[Host] {
+	return before[Host]("for_each", "map of any", "A host for each element of a map, or of a set of strings, and called as its key. In the block `each.key` and `each.value` stand for the element, "+
+		"and `host.NAME` is a map of the hosts.").otherwise("one host, which is called NAME")
 }
 
 // portRange reads two ports such as "10809-10909".
@@ -62,13 +81,13 @@ func portRange(v cty.Value) (string, error) {
 func (p *parser) hosts(blocks hcl.Blocks, in scope) cty.Value {
 	references := map[string]cty.Value{}
 	for _, b := range blocks {
-		content, body, diags := b.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "for_each"}}})
+		attr, diags := ahead(b.Body, forEachField())
 		p.report(diags...)
-		if attr, ok := content.Attributes["for_each"]; ok {
-			references[b.Labels[0]] = p.hostOfEach(b, attr, body, in)
+		if attr != nil {
+			references[b.Labels[0]] = p.hostOfEach(b, attr, in)
 			continue
 		}
-		h, _ := p.host(b, b.Labels[0], body, in)
+		h, _ := p.host(b, b.Labels[0], in)
 		references[b.Labels[0]] = h.reference()
 	}
 	switch {
@@ -85,10 +104,10 @@ func (p *parser) hosts(blocks hcl.Blocks, in scope) cty.Value {
 }
 
 // host evaluates one host and says whether it is one of the configuration.
-func (p *parser) host(b *hcl.Block, name string, body hcl.Body, in scope) (*Host, bool) {
+func (p *parser) host(b *hcl.Block, name string, in scope) (*Host, bool) {
 	h, l := defaultHost(), newLedger("host."+b.Labels[0])
 	h.Name, h.Range = name, b.DefRange
-	p.once(decode(reader{in: in, ledger: l}, body, hostSpec(), &h, defaultHost()))
+	p.once(decode(reader{in: in, ledger: l}, b.Body, hostSpec(), &h, defaultHost()))
 	p.once(h.settle(l))
 	for _, other := range p.config.Hosts {
 		if other.Name == name {
@@ -101,7 +120,7 @@ func (p *parser) host(b *hcl.Block, name string, body hcl.Body, in scope) (*Host
 }
 
 // hostOfEach evaluates a host block for every element of its for_each.
-func (p *parser) hostOfEach(b *hcl.Block, attr *hcl.Attribute, body hcl.Body, in scope) cty.Value {
+func (p *parser) hostOfEach(b *hcl.Block, attr *hcl.Attribute, in scope) cty.Value {
 	unknown := cty.UnknownVal(cty.Map(hostReference))
 	v, diags := in.value(attr.Expr)
 	elements, err := elementsOf(v)
@@ -114,12 +133,12 @@ func (p *parser) hostOfEach(b *hcl.Block, attr *hcl.Attribute, body hcl.Body, in
 	}
 	if elements == nil { // not known: its body is checked once
 		h, l := defaultHost(), newLedger("host."+b.Labels[0])
-		p.report(decode(reader{in: in.with("each", each(cty.UnknownVal(cty.String), cty.DynamicVal)), ledger: l}, body, hostSpec(), &h, h)...)
+		p.report(decode(reader{in: in.with("each", each(cty.UnknownVal(cty.String), cty.DynamicVal)), ledger: l}, b.Body, hostSpec(), &h, h)...)
 		return unknown
 	}
 	references := map[string]cty.Value{}
 	for _, key := range slices.Sorted(maps.Keys(elements)) {
-		if h, ok := p.host(b, key, body, in.with("each", each(cty.StringVal(key), elements[key]))); ok {
+		if h, ok := p.host(b, key, in.with("each", each(cty.StringVal(key), elements[key]))); ok {
 			references[key] = h.reference()
 		}
 	}

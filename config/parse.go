@@ -18,7 +18,7 @@ import (
 // Relative store paths start at dir, which is absolute. The Config is nil if
 // there are errors; diagnostics are in the order of file and line.
 func Parse(dir string, sources map[string][]byte, inputs Inputs) (*Config, Files, hcl.Diagnostics) {
-	p := parser{inputs: inputs, files: Files{}, told: map[string]bool{}, config: &Config{Dir: dir, TimeZone: time.UTC}}
+	p := parser{inputs: inputs, files: Files{}, told: map[string]bool{}, config: defaultConfig(dir)}
 	var bodies []*hcl.File
 	for _, name := range slices.SortedFunc(maps.Keys(sources), byPrecedence) {
 		if strings.HasSuffix(name, varsSuffix) {
@@ -68,19 +68,9 @@ func (p *parser) once(diags hcl.Diagnostics) {
 
 // evaluate goes through the phases: each sees what the earlier ones declared.
 func (p *parser) evaluate(body hcl.Body) {
-	content, diags := body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-		{Type: "vbk"},
-		{Type: "variable", LabelNames: []string{"name"}},
-		{Type: "locals"},
-		{Type: "encryption", LabelNames: []string{"kind", "name"}},
-		{Type: "host", LabelNames: []string{"name"}},
-		{Type: "store", LabelNames: []string{"kind", "name"}},
-		{Type: "policy", LabelNames: []string{"name"}},
-		{Type: "domain", LabelNames: []string{"name"}},
-		{Type: "removed"},
-		{Type: "check", LabelNames: []string{"name"}},
-	}})
-	p.report(diags...)
+	top := fileSpec()
+	content, diags := body.Content(top.schema())
+	p.report(top.explain(diags)...)
 	blocks := p.declared(content.Blocks)
 	in := scope{values: map[string]cty.Value{}, functions: functions(p.config.Dir)}
 	in = in.with("var", p.variables(blocks["variable"], in))
@@ -96,18 +86,33 @@ func (p *parser) evaluate(body hcl.Body) {
 	p.checks(blocks["check"], in)
 }
 
+func defaultConfig(dir string) *Config { return &Config{Dir: dir, TimeZone: time.UTC} }
+
+// settings are those of the vbk block.
+type settings struct {
+	*Config
+	required []requirement
+}
+
+func settingsSpec() spec[settings] {
+	zone := kind[*time.Location]{form: "time zone", read: timeZone, show: func(l *time.Location) string { return showText(l.String()) }}
+	version := kind[[]requirement]{form: "version constraint", read: requirements, show: func([]requirement) string { return "null" }}
+	return spec[settings]{fields: []field[settings]{
+		at("name", names, func(s *settings) *string { return &s.Name },
+			"The name of this configuration. It is recorded as the owner of chains; several configurations that share a store need one each.").otherwise("none"),
+		at("required_version", version, func(s *settings) *[]requirement { return &s.required },
+			"The versions of vbk that may read this configuration; the others refuse it.").otherwise("any version"),
+		at("time_zone", zone, func(s *settings) **time.Location { return &s.TimeZone },
+			"What `schedule` and the days, weeks and months of retention are counted in."),
+	}}
+}
+
 // settings reads the vbk block.
 func (p *parser) settings(blocks hcl.Blocks, in scope) {
-	var required []requirement
-	s := spec[Config]{fields: []field[Config]{
-		at("name", lines, func(c *Config) *string { return &c.Name }),
-		at("time_zone", kind[*time.Location]{read: timeZone}, func(c *Config) **time.Location { return &c.TimeZone }),
-		at("required_version", kind[[]requirement]{read: requirements}, func(*Config) *[]requirement { return &required }),
-	}}
 	for _, b := range blocks {
-		l := newLedger("vbk")
-		p.report(decode(reader{in: in, ledger: l}, b.Body, s, p.config, *p.config)...)
-		for _, r := range required {
+		l, s := newLedger("vbk"), settings{Config: p.config}
+		p.report(decode(reader{in: in, ledger: l}, b.Body, settingsSpec(), &s, settings{Config: defaultConfig(p.config.Dir)})...)
+		for _, r := range s.required {
 			if p.inputs.Version != "" && !r.meets(p.inputs.Version) {
 				p.report(failure("Unsupported version", fmt.Sprintf("This is vbk %s; the configuration asks for another version.", p.inputs.Version), l.place(b.DefRange, "required_version")))
 				break
@@ -119,7 +124,7 @@ func (p *parser) settings(blocks hcl.Blocks, in scope) {
 // declared sorts the blocks by type and drops, with a diagnostic, those that
 // have an unknown kind, a bad name or the name of another.
 func (p *parser) declared(all hcl.Blocks) map[string]hcl.Blocks {
-	kinds := map[string][]string{"store": {"local", "s3"}, "encryption": {"age"}}
+	kinds := kindsOfBlocks()
 	several := []string{"locals", "removed"}
 	blocks, first := map[string]hcl.Blocks{}, map[string]hcl.Range{}
 	for _, b := range all {

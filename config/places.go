@@ -22,9 +22,12 @@ type encryption struct {
 
 func encryptionSpec() spec[encryption] {
 	return spec[encryption]{fields: []field[encryption]{
-		at("recipients", kind[[]string]{recipients, showList}, func(e *encryption) *[]string { return &e.recipients }),
-		at("recipients_file", lines, func(e *encryption) *string { return &e.recipientsFile }),
-		at("identity_file", lines, func(e *encryption) *string { return &e.identityFile }),
+		at("recipients", kind[[]string]{form: "list of string", read: recipients, show: showList}, func(e *encryption) *[]string { return &e.recipients },
+			"Public keys, of age (`age1...`) or SSH (`ssh-...`).").otherwise("required, or `recipients_file`"),
+		at("recipients_file", files, func(e *encryption) *string { return &e.recipientsFile },
+			"A file with one public key a line.").otherwise("required, or `recipients`"),
+		at("identity_file", files, func(e *encryption) *string { return &e.identityFile },
+			"The file with the secret key, which only a restore needs.").otherwise("none"),
 	}}
 }
 
@@ -74,10 +77,14 @@ func defaultPlace() place { return place{s3: s3Settings{pathStyle: "auto"}} }
 func placeSpec() spec[place] {
 	return spec[place]{
 		fields: []field[place]{
-			at("encryption", kind[string]{encryptionReference, showText}, func(p *place) *string { return &p.encryption }),
+			at("encryption", kind[string]{form: "reference", read: encryptionReference, show: showText}, func(p *place) *string { return &p.encryption },
+				"The keys that points are encrypted with.").otherwise("points are not encrypted").refused(),
 		},
 		blocks: []block[place]{
-			nested("limits", at("write", rates, func(p *place) *int64 { return &p.WriteLimit })),
+			nested("limits", "What backups may take of the store.",
+				at("write", rates, func(p *place) *int64 { return &p.WriteLimit },
+					"How much one `vbk apply` writes, of all machines together.").otherwise("no limit"),
+			),
 		},
 	}
 }
@@ -92,46 +99,42 @@ func encryptionReference(v cty.Value) (string, error) {
 
 func localSpec() spec[place] {
 	s := placeSpec()
-	s.fields = append(s.fields,
-		at("path", lines, func(p *place) *string { return &p.Path }),
-		at("min_free", sizes, func(p *place) *int64 { return &p.MinFree }),
-	)
+	s.fields = append([]field[place]{
+		at("path", files, func(p *place) *string { return &p.Path },
+			"The directory that restore points go to. It may be on NFS, SMB or any other file system that has locks; `vbk init` tries that.").required(),
+		at("min_free", sizes, func(p *place) *int64 { return &p.MinFree },
+			"How much backups leave free on its file system."),
+	}, s.fields...)
 	return s
 }
 
 func s3Spec() spec[place] {
 	s := placeSpec()
-	s.fields = append(s.fields,
-		at("bucket", lines, func(p *place) *string { return &p.s3.bucket }),
-		at("prefix", kind[string]{text, showText}, func(p *place) *string { return &p.s3.prefix }),
-		at("endpoint", lines, func(p *place) *string { return &p.s3.endpoint }),
-		at("region", lines, func(p *place) *string { return &p.s3.region }),
-		at("path_style", kind[string]{pathStyle, showText}, func(p *place) *string { return &p.s3.pathStyle }),
-		at("ca_file", lines, func(p *place) *string { return &p.s3.caFile }),
-	)
+	s.fields = append([]field[place]{
+		at("bucket", names, func(p *place) *string { return &p.s3.bucket }, "The name of the bucket.").required(),
+		at("prefix", texts, func(p *place) *string { return &p.s3.prefix }, "What the names of all objects begin with.").otherwise("nothing"),
+		at("endpoint", names, func(p *place) *string { return &p.s3.endpoint }, "The server, where it is not Amazon's.").otherwise("that of the region"),
+		at("region", names, func(p *place) *string { return &p.s3.region }, "Where the bucket is.").otherwise("none"),
+		at("path_style", wordOf(
+			word("auto", "as the server asks for"), word("true", "in the path"), word("false", "in the host name"),
+		), func(p *place) *string { return &p.s3.pathStyle }, "Where URLs name the bucket."),
+		at("ca_file", files, func(p *place) *string { return &p.s3.caFile }, "Certificates that the server's is checked with.").otherwise("those of the system"),
+	}, s.fields...)
 	s.blocks = append(s.blocks,
-		nested("credentials",
-			secretLine("env_prefix", func(p *place) *string { return &p.s3.envPrefix }),
-			secretLine("file", func(p *place) *string { return &p.s3.file }),
-			secretLine("profile", func(p *place) *string { return &p.s3.profile }),
+		nested("credentials", "Where the keys are. They are never in the configuration.",
+			at("env_prefix", names, func(p *place) *string { return &p.s3.envPrefix },
+				"How environment variables begin: `\"OFFSITE_\"` stands for `OFFSITE_ACCESS_KEY_ID` and `OFFSITE_SECRET_ACCESS_KEY`.").secret().otherwise("none"),
+			at("file", files, func(p *place) *string { return &p.s3.file }, "A credentials file as Amazon's programs have it.").secret().otherwise("none"),
+			at("profile", names, func(p *place) *string { return &p.s3.profile }, "A section of that file.").secret().otherwise("none"),
 		),
-		nested("object_lock",
-			at("mode", wordOf("governance", "compliance"), func(p *place) *string { return &p.s3.lockMode }),
-			at("slack", durations, func(p *place) *Duration { return &p.s3.lockSlack }),
+		nested("object_lock", "Objects that nobody can delete while a rule keeps them.",
+			at("mode", wordOf(word("governance", "whoever has the right may"), word("compliance", "nobody may")),
+				func(p *place) *string { return &p.s3.lockMode }, "Who may delete them all the same.").otherwise("none: no lock"),
+			at("slack", durations, func(p *place) *Duration { return &p.s3.lockSlack }, "How much longer than the rules they are locked.").otherwise("none"),
 		),
 	)
 	return s
 }
-
-// secretLine is an attribute that may be sensitive.
-func secretLine[T any](name string, place func(*T) *string) field[T] {
-	f := at(name, lines, place)
-	f.secret = true
-	return f
-}
-
-// pathStyle reads true, false or "auto".
-func pathStyle(v cty.Value) (string, error) { return oneOf([]string{"auto", "true", "false"})(v) }
 
 // stores evaluates stores of all kinds and returns the references to them.
 func (p *parser) stores(blocks hcl.Blocks, in scope) cty.Value {
@@ -144,9 +147,6 @@ func (p *parser) stores(blocks hcl.Blocks, in scope) cty.Value {
 			read = s3Spec()
 		}
 		diags := decode(reader{in: in, ledger: l}, b.Body, read, &s, defaultPlace())
-		if !diags.HasErrors() && !l.unknown {
-			diags = append(diags, s.complete()...)
-		}
 		if s.Kind == "local" {
 			if s.Path = filepath.Clean(s.Path); !filepath.IsAbs(s.Path) {
 				s.Path = filepath.Join(p.config.Dir, s.Path)
@@ -166,17 +166,6 @@ func (p *parser) stores(blocks hcl.Blocks, in scope) cty.Value {
 		values[kind] = cty.ObjectVal(stores)
 	}
 	return cty.ObjectVal(values)
-}
-
-// complete tells what the block needs and lacks.
-func (s *place) complete() hcl.Diagnostics {
-	switch {
-	case s.Kind == "local" && s.Path == "":
-		return hcl.Diagnostics{failure("Missing required argument", fmt.Sprintf("%s needs a path.", s.Address()), s.Range)}
-	case s.Kind == "s3" && s.s3.bucket == "":
-		return hcl.Diagnostics{failure("Missing required argument", fmt.Sprintf("%s needs a bucket.", s.Address()), s.Range)}
-	}
-	return nil
 }
 
 // settle notes what is asked of the store and this version does not act on.

@@ -21,11 +21,53 @@ var (
 	encryptionIdentity = cty.Capsule("encryption", reflect.TypeFor[encryption]())
 )
 
+// attribute is one of an object that expressions can look into.
+type attribute struct {
+	name  string
+	typ   cty.Type
+	about string
+}
+
+// The attributes of references.
+var (
+	namedAttributes = []attribute{{"name", cty.String, "The label of the block."}}
+	hostAttributes  = []attribute{
+		{"name", cty.String, "Its name; of a `for_each`, the key."},
+		{"uri", cty.String, "As in the block."},
+		{"labels", cty.Map(cty.String), "As in the block."},
+	}
+	storeAttributes = []attribute{
+		{"name", cty.String, "The label of the block."},
+		{"kind", cty.String, "`\"local\"` or `\"s3\"`."},
+		{"path", cty.String, "As an absolute path; `\"\"` of S3."},
+	}
+)
+
+// objectOf is the type of objects with these attributes.
+func objectOf(attributes []attribute) map[string]cty.Type {
+	types := map[string]cty.Type{}
+	for _, a := range attributes {
+		types[a.name] = a.typ
+	}
+	return types
+}
+
+// attributesOf describes attributes.
+func attributesOf(attributes []attribute) []Argument {
+	var all []Argument
+	for _, a := range attributes {
+		all = append(all, Argument{Name: a.name, Type: a.typ.FriendlyName(), About: a.about})
+	}
+	return all
+}
+
 // hostReference is the type of references to hosts; all have the same, so that
 // values(host.hv) is a list.
-var hostReference = cty.Object(map[string]cty.Type{
-	identity: hostIdentity, "name": cty.String, "uri": cty.String, "labels": cty.Map(cty.String),
-})
+var hostReference = func() cty.Type {
+	types := objectOf(hostAttributes)
+	types[identity] = hostIdentity
+	return cty.Object(types)
+}()
 
 func (h *Host) reference() cty.Value {
 	labels := cty.MapValEmpty(cty.String)

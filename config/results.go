@@ -72,15 +72,40 @@ func (c Check) evaluate(r Results) CheckResult {
 	return result
 }
 
-// The types of vbk.instances[*] and vbk.stores[*]. Spans are seconds, as of
-// duration(); amounts are bytes, as of bytes().
+// vbk.instances[*] and vbk.stores[*]. Spans are seconds, as of duration();
+// amounts are bytes, as of bytes().
 var (
-	instanceType = cty.Object(map[string]cty.Type{
-		"address": cty.String, "host": cty.String, "name": cty.String,
-		"age": cty.Number, "rpo": cty.Number, "due": cty.Bool, "error": cty.String,
-	})
-	storeType = cty.Object(map[string]cty.Type{"name": cty.String, "free": cty.Number, "size": cty.Number})
+	instanceAttributes = []attribute{
+		{"address", cty.String, "`domain.BLOCK[\"HOST/NAME\"]`."},
+		{"host", cty.String, "The host's name."},
+		{"name", cty.String, "The domain's name."},
+		{"age", cty.Number, "Of the newest sound point, in seconds; `null`: there is none."},
+		{"rpo", cty.Number, "In seconds."},
+		{"due", cty.Bool, "Whether a backup is due."},
+		{"error", cty.String, "Why it failed or was refused; `\"\"`: it was not."},
+	}
+	resultStoreAttributes = []attribute{
+		{"name", cty.String, "Its address, such as `store.local.nas`."},
+		{"free", cty.Number, "In bytes."},
+		{"size", cty.Number, "Of its file system, in bytes."},
+	}
+	instanceType = cty.Object(objectOf(instanceAttributes))
+	storeType    = cty.Object(objectOf(resultStoreAttributes))
 )
+
+// visible are what expressions can name besides variables, local values and
+// references to blocks.
+func visible() []Value {
+	return []Value{
+		{Name: "each", Where: "a `host` with `for_each`", About: "The element that this host is for.", Has: []Argument{
+			{Name: "key", Type: "string", About: "The key of a map; the string of a set."},
+			{Name: "value", Type: "any", About: "The value of a map; the string of a set."},
+		}},
+		{Name: "vbk.instances", Where: "a `check`", About: "A list of all claimed domains, one for each store.", Has: attributesOf(instanceAttributes)},
+		{Name: "vbk.unclaimed", Where: "a `check`", About: "A list of strings, `HOST/NAME` of each domain that no block claims."},
+		{Name: "vbk.stores", Where: "a `check`", About: "A list of the stores.", Has: attributesOf(resultStoreAttributes)},
+	}
+}
 
 // value is the object vbk of a check. Results that are not complete are
 // unknown.

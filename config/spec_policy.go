@@ -2,13 +2,8 @@ package config
 
 import (
 	"cmp"
-	"errors"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -30,95 +25,147 @@ func defaultPolicy() Policy {
 	}
 }
 
-func defaultRetention() Retention {
-	return Retention{Anchor: "any", Prune: "chain", MinChains: 1, MaxPrune: 50}
-}
-
-// policySpec is for policy blocks and for domain blocks, which hold the same
+// sharedSpec is for policy blocks and for domain blocks, which hold the same
 // attributes: a policy block is read as a Domain without a selector.
-func policySpec() spec[Domain] {
+func sharedSpec() spec[Domain] {
 	return spec[Domain]{
 		fields: policyFields(),
 		blocks: []block[Domain]{
-			nested("chain",
-				at("full_every", orNever, func(d *Domain) *Duration { return &d.Policy.Chain.FullEvery }),
-				at("max_increments", counts, func(d *Domain) *int { return &d.Policy.Chain.MaxIncrements }),
-				at("on_broken", wordOf("resync", "full", "fail"), func(d *Domain) *string { return &d.Policy.Chain.OnBroken }),
-				later[Domain]("differential"),
+			chainBlock(),
+			replacing(nested("retention",
+				"Which points stay. Without any `keep_` rule all of them do. A point that builds on others keeps them, too.",
+				retentionFields(func(d *Domain) *Retention { return &d.Policy.Retention })...)),
+			quiesceBlock(), disksBlock(), compressionBlock(), extraBlock(),
+			nested("verify", "Whether what is stored is read back.",
+				at("every", durationsOr(word("never", "`vbk apply` does not; `vbk verify -read-data` does.")), func(d *Domain) *Duration { return &d.Policy.Verify.Every },
+					"How often `vbk apply` reads every stored byte of a point and compares it with its checksum. The points are spread over the backups of that time, so that no night reads all of them."),
 			),
-			replacing(nested("retention", retentionFields(func(d *Domain) *Retention { return &d.Policy.Retention })...)),
-			nested("quiesce",
-				at("mode", wordOf("try", "require", "off"), func(d *Domain) *string { return &d.Policy.Quiesce.Mode }),
-				at("timeout", durations, func(d *Domain) *Duration { return &d.Policy.Quiesce.Timeout }),
-				at("filesystems", kind[[]string]{paths, showSome}, func(d *Domain) *[]string { return &d.Policy.Quiesce.Filesystems }),
-			),
-			nested("disks",
-				at("include", kind[[]string]{patterns, showSome}, func(d *Domain) *[]string { return &d.Policy.Disks.Include }),
-				at("exclude", kind[[]string]{patternsOrNone, showSome}, func(d *Domain) *[]string { return &d.Policy.Disks.Exclude }),
-				at("raw", wordOf("resync", "full", "skip", "fail"), func(d *Domain) *string { return &d.Policy.Disks.Raw }),
-				at("encrypted", wordOf("fail", "plaintext"), func(d *Domain) *string { return &d.Policy.Disks.Encrypted }),
-			),
-			nested("compression",
-				at("codec", wordOf("zstd", "lz4", "none"), func(d *Domain) *string { return &d.Policy.Compression.Codec }),
-				at("level", kind[int]{level, strconv.Itoa}, func(d *Domain) *int { return &d.Policy.Compression.Level }),
-			),
-			nested("extra",
-				at("nvram", flags, func(d *Domain) *bool { return &d.Policy.Extra.NVRAM }),
-				at("tpm", flags, func(d *Domain) *bool { return &d.Policy.Extra.TPM }),
-				at("kernel", flags, func(d *Domain) *bool { return &d.Policy.Extra.Kernel }),
-			),
-			nested("verify",
-				at("every", orNever, func(d *Domain) *Duration { return &d.Policy.Verify.Every }),
-			),
-			{name: "copy", labels: []string{"name"}, read: readCopy},
-			{name: "hook", labels: []string{"when"}, read: readHook},
-			laterBlock[Domain]("window"), laterBlock[Domain]("drill"),
+			copyBlock(), hookBlock(),
+			laterBlock[Domain]("window", "The hours in which backups may run."),
+			laterBlock[Domain]("drill", "Drills as part of the policy. `vbk drill` is one by hand."),
 		},
 	}
 }
 
+func policySpec() spec[Domain] {
+	s := sharedSpec()
+	s.fields = append(s.fields, extendsField())
+	return s
+}
+
+// extendsField is evaluated before the block: it says what the block overrides.
+func extendsField() field[Domain] {
+	return before[Domain]("extends", "reference", "The policy that this one starts from, such as `policy.base`: what this block does not set holds as it is set there. "+
+		"That policy must not extend another one. A name is required, no expression.").otherwise("it starts from the defaults")
+}
+
 func policyFields() []field[Domain] {
 	return []field[Domain]{
-		at("store", kind[string]{storeReference, showStore}, func(d *Domain) *string { return &d.Policy.Store }),
+		at("store", kind[string]{form: "reference", read: storeReference, show: showStore}, func(d *Domain) *string { return &d.Policy.Store },
+			"Where restore points go.").otherwise("required, in the domain block or in its policy"),
 		everyField(), scheduleField(),
-		at("rpo", kind[Duration]{duration, showRPO}, func(d *Domain) *Duration { return &d.Policy.RPO }),
-		at("mode", kind[string]{oneOf([]string{"incremental", "full"}, "differential"), showText}, func(d *Domain) *string { return &d.Policy.Mode }),
-		at("offline", wordOf("backup", "start_paused", "skip"), func(d *Domain) *string { return &d.Policy.Offline }),
-		at("min_change", sizes, func(d *Domain) *int64 { return &d.Policy.MinChange }),
-		at("stream", wordOf("v3", "virtnbdbackup", "raw"), func(d *Domain) *string { return &d.Policy.Stream }),
-		at("audit", kind[int]{countOrNone, strconv.Itoa}, func(d *Domain) *int { return &d.Policy.Audit }),
+		at("rpo", kind[Duration]{form: "duration", read: duration, show: showRPO}, func(d *Domain) *Duration { return &d.Policy.RPO },
+			"How old the newest sound point may be, before `vbk status` and the metrics say that the machine is late.").
+			otherwise("twice `every`; of a `schedule`, twice the largest gap in it"),
+		at("mode", wordOf(
+			word("incremental", "a point holds what changed since the one before it"),
+			word("full", "each point stands alone; vbk makes no checkpoint in the machine"),
+			word("differential", "each point holds what changed since the full").later(),
+		), func(d *Domain) *string { return &d.Policy.Mode }, "What kind of points are made."),
+		at("offline", wordOf(
+			word("backup", "its image files are read"),
+			word("start_paused", "it is started paused for the time of the backup, and ended again"),
+			word("skip", "it waits until it runs"),
+		), func(d *Domain) *string { return &d.Policy.Offline }, "What is done with a machine that is shut off."),
+		at("min_change", sizes, func(d *Domain) *int64 { return &d.Policy.MinChange },
+			"An increment that would read less than this waits, as long as `rpo` allows."),
+		at("stream", wordOf(
+			word("v3", "vbk's own"),
+			word("virtnbdbackup", "that of virtnbdbackup, which its `virtnbdrestore` reads"),
+			word("raw", "whole images; needs `mode = \"full\"`"),
+		), func(d *Domain) *string { return &d.Policy.Stream }, "The format that points are written in."),
+		at("audit", numbers(0, 1_000_000), func(d *Domain) *int { return &d.Policy.Audit },
+			"How many grains (64 KiB each) that QEMU calls unchanged are read and compared with the chain all the same, per disk and increment. 0: none; what is zero or new is compared nevertheless."),
 	}
 }
 
-func retentionFields[T any](of func(*T) *Retention) []field[T] {
-	keep := func(name string, place func(*Retention) **int) field[T] {
-		return at(name, optional(counts), func(t *T) **int { return place(of(t)) })
-	}
-	return []field[T]{
-		keep("keep_last", func(r *Retention) **int { return &r.KeepLast }),
-		keep("keep_hourly", func(r *Retention) **int { return &r.KeepHourly }),
-		keep("keep_daily", func(r *Retention) **int { return &r.KeepDaily }),
-		keep("keep_weekly", func(r *Retention) **int { return &r.KeepWeekly }),
-		keep("keep_monthly", func(r *Retention) **int { return &r.KeepMonthly }),
-		keep("keep_yearly", func(r *Retention) **int { return &r.KeepYearly }),
-		at("keep_within", optional(durations), func(t *T) **Duration { return &of(t).KeepWithin }),
-		at("anchor", wordOf("any", "full"), func(t *T) *string { return &of(t).Anchor }),
-		at("prune", wordOf("chain", "merge"), func(t *T) *string { return &of(t).Prune }),
-		at("min_chains", counts, func(t *T) *int { return &of(t).MinChains }),
-		at("max_prune", kind[int]{percent, showPercent}, func(t *T) *int { return &of(t).MaxPrune }),
-		at("departed", kind[Duration]{durationOr("keep"), showDuration("keep")}, func(t *T) *Duration { return &of(t).Departed }),
-	}
+func chainBlock() block[Domain] {
+	return nested("chain", "When a new chain begins. A chain is a full and the increments that build on it.",
+		at("full_every", durationsOr(word("never", "its age does not matter")), func(d *Domain) *Duration { return &d.Policy.Chain.FullEvery },
+			"A chain that is this old is followed by a new one, with a full."),
+		at("max_increments", counts, func(d *Domain) *int { return &d.Policy.Chain.MaxIncrements },
+			"A chain with this many increments is followed by a new one. With `prune = \"merge\"` and a keep rule it does not count."),
+		at("on_broken", wordOf(
+			word("resync", "all of the disk is read, and what differs from the chain is stored"),
+			word("full", "a new chain begins"),
+			word("fail", "the backup fails until you ask for a new chain by `-full`"),
+		), func(d *Domain) *string { return &d.Policy.Chain.OnBroken }, "What is done where a disk's bitmap is missing or cannot be trusted."),
+		later[Domain]("differential", "Increments that build on the full."),
+	)
+}
+
+func quiesceBlock() block[Domain] {
+	return nested("quiesce", "Whether the guest's file systems are frozen for the instant of a point, so that it is more than what a power cut leaves.",
+		at("mode", wordOf(
+			word("try", "if its guest agent does it"),
+			word("require", "the backup fails if its guest agent does not"),
+			word("off", "no"),
+		), func(d *Domain) *string { return &d.Policy.Quiesce.Mode }, "Whether they are frozen."),
+		at("timeout", durations, func(d *Domain) *Duration { return &d.Policy.Quiesce.Timeout },
+			"How long the freeze may take. Then they are thawed, and it counts as one that did not succeed."),
+		at("filesystems", kind[[]string]{form: "list of absolute path", read: paths, show: showSome}, func(d *Domain) *[]string { return &d.Policy.Quiesce.Filesystems },
+			"Mount points in the guest.").otherwise("all file systems"),
+	)
+}
+
+func disksBlock() block[Domain] {
+	return nested("disks", "Which disks take part. They are named by their target (`vda`). CD-ROMs and floppies never do.",
+		at("include", patternLists, func(d *Domain) *[]string { return &d.Policy.Disks.Include }, "Only these.").otherwise("all disks"),
+		at("exclude", patternsIfAny, func(d *Domain) *[]string { return &d.Policy.Disks.Exclude }, "All but these; it wins over `include`.").otherwise("no disk"),
+		at("raw", wordOf(
+			word("resync", "all of the disk is read for each point, and what differs from the chain is stored"),
+			word("full", "all of it is read and stored"),
+			word("skip", "the disk is left out"),
+			word("fail", "the backup fails"),
+		), func(d *Domain) *string { return &d.Policy.Disks.Raw }, "What is done with raw images and qcow2 images of version 2, which cannot hold bitmaps."),
+		at("encrypted", wordOf(
+			word("fail", "the backup fails"),
+			word("plaintext", "you agree that the store holds in the clear what is encrypted on the host"),
+		), func(d *Domain) *string { return &d.Policy.Disks.Encrypted }, "What is done with disks that QEMU decrypts (LUKS)."),
+	)
+}
+
+func compressionBlock() block[Domain] {
+	return nested("compression", "How points are compressed.",
+		at("codec", wordOf(
+			word("zstd", "with `stream = \"v3\"`"),
+			word("lz4", "with `stream = \"virtnbdbackup\"`, whose default it is"),
+			word("none", "not at all; the only one of `stream = \"raw\"`"),
+		), func(d *Domain) *string { return &d.Policy.Compression.Codec }, "The algorithm."),
+		at("level", numbers(1, 19), func(d *Domain) *int { return &d.Policy.Compression.Level },
+			"More is smaller and slower. `lz4` has levels up to 9."),
+	)
+}
+
+func extraBlock() block[Domain] {
+	return nested("extra", "What is saved with each point besides the disks and the domain's XML: files of this host of up to 64 MiB. One that cannot be had is noted in the manifest.",
+		at("nvram", flags, func(d *Domain) *bool { return &d.Policy.Extra.NVRAM }, "The variables of the firmware (UEFI)."),
+		at("tpm", flags, func(d *Domain) *bool { return &d.Policy.Extra.TPM }, "The state of an emulated TPM."),
+		at("kernel", flags, func(d *Domain) *bool { return &d.Policy.Extra.Kernel }, "A kernel and an initrd that the domain's XML names."),
+	)
 }
 
 // everyField and scheduleField are one setting in two notations: each takes
 // the place of the other.
 func everyField() field[Domain] {
-	f := at("every", durations, func(d *Domain) *Duration { return &d.Policy.Every })
+	f := at("every", durations, func(d *Domain) *Duration { return &d.Policy.Every },
+		"A backup is due when the newest sound point is this old, less a tenth of it and at most an hour: a nightly timer with jitter must not skip nights.")
 	return alternative(f, "schedule", func(d *Domain) { d.Policy.Schedule = "" }, func(d *Domain) bool { return d.Policy.Schedule != "" })
 }
 
 func scheduleField() field[Domain] {
-	f := at("schedule", kind[string]{schedule, showText}, func(d *Domain) *string { return &d.Policy.Schedule })
+	f := at("schedule", kind[string]{form: "schedule", read: schedule, show: showText}, func(d *Domain) *string { return &d.Policy.Schedule },
+		"Instead of `every`: a backup is due at these times, in the `time_zone` of the configuration.").otherwise("`every` counts")
 	return alternative(f, "every", func(d *Domain) { d.Policy.Every = 0 }, func(d *Domain) bool { return d.Policy.Schedule == "" })
 }
 
@@ -151,103 +198,4 @@ func showRPO(d Duration) string {
 		return "null"
 	}
 	return showText(d.String())
-}
-
-func copySpec() spec[Copy] {
-	return spec[Copy]{
-		fields: []field[Copy]{
-			at("to", kind[string]{storeReference, showStore}, func(c *Copy) *string { return &c.To }),
-			at("only", wordOf("all", "full"), func(c *Copy) *string { return &c.Only }),
-		},
-		blocks: []block[Copy]{nested("retention", retentionFields(func(c *Copy) *Retention { return &c.Retention })...)},
-	}
-}
-
-// readCopy takes the place of a copy of the same name.
-func readCopy(r reader, b *hcl.Block, d *Domain, _ Domain) hcl.Diagnostics {
-	defaults := Copy{Name: b.Labels[0], Only: "all", Retention: defaultRetention()}
-	c := defaults
-	l := newLedger(r.ledger.block)
-	diags := decode(reader{in: r.in, ledger: l}, b.Body, copySpec(), &c, defaults)
-	r.ledger.unknown = r.ledger.unknown || l.unknown
-	if c.To == "" && !diags.HasErrors() && !l.unknown {
-		diags = append(diags, failure("Missing required argument", "A copy needs to, the store that it goes to.", b.DefRange))
-	}
-	d.Policy.Copies = put(d.Policy.Copies, c, func(c Copy) string { return c.Name }, strings.Compare)
-	r.ledger.enter("copy."+c.Name, b.DefRange)
-	return diags
-}
-
-func hookSpec() spec[Hook] {
-	env := at("env", kind[map[string]string]{labels, showMap}, func(h *Hook) *map[string]string { return &h.Env })
-	env.secret = true
-	return spec[Hook]{fields: []field[Hook]{
-		at("command", kind[[]string]{command, showList}, func(h *Hook) *[]string { return &h.Command }),
-		env,
-		at("timeout", durations, func(h *Hook) *Duration { return &h.Timeout }),
-		at("on_fail", wordOf("abort", "warn"), func(h *Hook) *string { return &h.OnFail }),
-	}}
-}
-
-// hookOrder is that of a run.
-var hookOrder = []string{"pre", "post", "fail"}
-
-// readHook takes the place of a hook with the same label.
-func readHook(r reader, b *hcl.Block, d *Domain, _ Domain) hcl.Diagnostics {
-	when := b.Labels[0]
-	if !slices.Contains(hookOrder, when) {
-		return hcl.Diagnostics{failure("Unknown hook", `A hook is "pre", "post" or "fail".`, b.LabelRanges[0])}
-	}
-	defaults := Hook{When: when, Timeout: Duration(5 * time.Minute), OnFail: "warn"}
-	if when == "pre" {
-		defaults.OnFail = "abort"
-	}
-	h := defaults
-	l := newLedger(r.ledger.block)
-	diags := decode(reader{in: r.in, ledger: l}, b.Body, hookSpec(), &h, defaults)
-	r.ledger.unknown = r.ledger.unknown || l.unknown
-	if h.Command == nil && !diags.HasErrors() && !l.unknown {
-		diags = append(diags, failure("Missing required argument", "A hook needs a command, a list of the program and its arguments.", b.DefRange))
-	}
-	d.Policy.Hooks = put(d.Policy.Hooks, h, func(h Hook) string { return h.When }, func(a, b string) int {
-		return cmp.Compare(slices.Index(hookOrder, a), slices.Index(hookOrder, b))
-	})
-	r.ledger.enter("hook."+when, b.DefRange)
-	return diags
-}
-
-// command reads a program and its arguments.
-func command(v cty.Value) ([]string, error) {
-	argv, err := listOrNone(v, text)
-	if err == nil && (len(argv) == 0 || argv[0] == "") {
-		return nil, errors.New("the list must start with a program")
-	}
-	return argv, err
-}
-
-// put replaces the element with the same name, or adds one, in a new list that
-// is in order.
-func put[E any](list []E, e E, name func(E) string, order func(a, b string) int) []E {
-	list = slices.DeleteFunc(slices.Clone(list), func(other E) bool { return name(other) == name(e) })
-	list = append(list, e)
-	slices.SortFunc(list, func(a, b E) int { return order(name(a), name(b)) })
-	return list
-}
-
-func domainSpec() spec[Domain] {
-	s := policySpec()
-	s.fields = slices.Concat(selectorFields(), s.fields, []field[Domain]{later[Domain]("for_each"), later[Domain]("where")})
-	return s
-}
-
-func selectorFields() []field[Domain] {
-	return []field[Domain]{
-		at("match", kind[[]string]{patterns, showSome}, func(d *Domain) *[]string { return &d.Match }),
-		at("exclude", kind[[]string]{patternsOrNone, showSome}, func(d *Domain) *[]string { return &d.Exclude }),
-		at("uuids", kind[[]string]{uuids, showSome}, func(d *Domain) *[]string { return &d.UUIDs }),
-		at("tags", kind[map[string]string]{tagPatterns, showMap}, func(d *Domain) *map[string]string { return &d.Tags }),
-		at("exclude_tags", kind[map[string]string]{tagPatternsOrNone, showMap}, func(d *Domain) *map[string]string { return &d.ExcludeTags }),
-		at("fallback", flags, func(d *Domain) *bool { return &d.Fallback }),
-		at("hosts", kind[[]string]{hostReferences, showList}, func(d *Domain) *[]string { return &d.Hosts }),
-	}
 }

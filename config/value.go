@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,7 +106,8 @@ func timeZone(v cty.Value) (*time.Location, error) {
 	return zone, nil
 }
 
-// integer reads a whole number of at least low and at most high.
+// integer reads a whole number of at least low and at most high. Where zero
+// could mean "none" as well as "no limit", low is 1; null says the latter.
 func integer(v cty.Value, low, high int64) (int, error) {
 	v, err := as(v, cty.Number)
 	if err != nil {
@@ -129,16 +129,6 @@ func integer(v cty.Value, low, high int64) (int, error) {
 const largestExponent = 4096
 
 func huge(f *big.Float) bool { return f.IsInf() || f.MantExp(nil) > largestExponent }
-
-// count reads a whole number above zero. A zero is refused because it could
-// mean "none" as well as "no limit"; null says the latter.
-func count(v cty.Value) (int, error) { return integer(v, 1, 1_000_000) }
-
-// countOrNone reads a whole number where zero has a plain meaning.
-func countOrNone(v cty.Value) (int, error) { return integer(v, 0, 1_000_000) }
-
-// level reads a compression level of zstd.
-func level(v cty.Value) (int, error) { return integer(v, 1, 19) }
 
 func percent(v cty.Value) (int, error) {
 	s, err := text(v)
@@ -193,18 +183,25 @@ func rate(v cty.Value) (int64, error) {
 	return n, nil
 }
 
-// oneOf reads a word of the list; the later ones are words of the language
-// that this version does not know yet.
-func oneOf(words []string, later ...string) func(cty.Value) (string, error) {
+// oneOf reads a word of the list.
+func oneOf(words []Word) func(cty.Value) (string, error) {
 	return func(v cty.Value) (string, error) {
 		s, err := text(v)
-		if err != nil || slices.Contains(words, s) {
+		if err != nil {
 			return s, err
 		}
-		if slices.Contains(later, s) {
-			return "", fmt.Errorf("%q is %w", s, errNotYet)
+		var known []string
+		for _, w := range words {
+			switch {
+			case w.Status != Later && w.Text == s:
+				return s, nil
+			case w.Text == s:
+				return "", fmt.Errorf("%q is %w", s, errNotYet)
+			case w.Status != Later:
+				known = append(known, w.Text)
+			}
 		}
-		return "", fmt.Errorf("%q must be \"%s\"", s, strings.Join(words, `" or "`))
+		return "", fmt.Errorf("%q must be \"%s\"", s, strings.Join(known, `" or "`))
 	}
 }
 

@@ -62,7 +62,7 @@ func (p *parser) keep(v variable, value cty.Value) {
 		return
 	}
 	if v.sensitive {
-		p.config.Secrets = append(p.config.Secrets, texts(value)...)
+		p.config.Secrets = append(p.config.Secrets, stringsIn(value)...)
 		return
 	}
 	text, err := ctyjson.Marshal(value, value.Type())
@@ -75,8 +75,8 @@ func (p *parser) keep(v variable, value cty.Value) {
 	p.config.Variables[v.name] = string(text)
 }
 
-// texts are all the strings in a value.
-func texts(value cty.Value) []string {
+// stringsIn are all the strings in a value.
+func stringsIn(value cty.Value) []string {
 	var all []string
 	value, _ = value.UnmarkDeep()
 	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) { // never fails
@@ -90,30 +90,29 @@ func texts(value cty.Value) []string {
 
 func declareVariable(b *hcl.Block, in scope) (variable, hcl.Diagnostics) {
 	v := variable{name: b.Labels[0], typ: cty.DynamicPseudoType, literal: true, place: b.DefRange}
-	content, diags := b.Body.Content(&hcl.BodySchema{
-		Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "sensitive"}},
-		Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
-	})
-	if attr, ok := content.Attributes["type"]; ok {
-		t, optional, more := typeexpr.TypeConstraintWithDefaults(attr.Expr)
-		v.typ, v.optional, v.literal = t, optional, t.IsPrimitiveType()
-		diags = append(diags, more...)
-	}
-	if attr, ok := content.Attributes["default"]; ok {
-		v.standard = attr.Expr
-	}
+	return v, decode(reader{in: in, ledger: newLedger("var." + v.name)}, b.Body, variableSpec(), &v, variable{})
+}
+
+func variableSpec() spec[variable] {
 	var description string
-	l := newLedger("var." + v.name)
-	diags = append(diags, decodeFields(reader{in: in, ledger: l}, content.Attributes, []field[variable]{
-		at("description", kind[string]{text, showText}, func(*variable) *string { return &description }),
-		at("sensitive", flags, func(v *variable) *bool { return &v.sensitive }),
-	}, &v, variable{})...)
-	for _, found := range content.Blocks {
-		a, more := readAssert(found)
-		diags = append(diags, more...)
-		v.validations = append(v.validations, a)
+	return spec[variable]{
+		fields: []field[variable]{
+			expression("type", "type", func(v *variable, e hcl.Expression) (diags hcl.Diagnostics) {
+				v.typ, v.optional, diags = typeexpr.TypeConstraintWithDefaults(e)
+				v.literal = v.typ.IsPrimitiveType()
+				return diags
+			}, "What its values have to be, or can be converted to.").otherwise("any; text from `-var` and the environment is taken as it stands"),
+			expression("default", "any", func(v *variable, e hcl.Expression) hcl.Diagnostics {
+				v.standard = e
+				return nil
+			}, "The value where nothing else gives one: a constant.").otherwise("none: a value is needed"),
+			at("description", texts, func(*variable) *string { return &description }, "What it is for.").otherwise("none"),
+			at("sensitive", flags, func(v *variable) *bool { return &v.sensitive },
+				"Its values are shown and recorded nowhere."),
+		},
+		blocks: []block[variable]{assertBlock("validation", "What has to be true of its values.",
+			func(v *variable, a Assert) { v.validations = append(v.validations, a) })},
 	}
-	return v, diags
 }
 
 // evaluate takes the last of the assignments, or else the default.

@@ -1,0 +1,4 @@
+locals {
+  tiers   = ["gold", "silver"]
+  pattern = "${local.tiers[0]}-*"
+}

@@ -1,0 +1,6 @@
+policy "gold" {
+  compression {
+    codec = "zstd"
+    level = 3
+  }
+}

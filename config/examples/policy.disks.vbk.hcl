@@ -1,0 +1,8 @@
+policy "gold" {
+  disks {
+    include   = ["vd*"]
+    exclude   = ["vdz"]
+    raw       = "resync"
+    encrypted = "fail"
+  }
+}

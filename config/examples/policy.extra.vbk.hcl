@@ -1,0 +1,7 @@
+policy "gold" {
+  extra {
+    nvram  = true
+    tpm    = true
+    kernel = false
+  }
+}

@@ -1,0 +1,5 @@
+policy "gold" {
+  verify {
+    every = "30d"
+  }
+}

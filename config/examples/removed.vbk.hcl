@@ -1,0 +1,3 @@
+removed {
+  from = domain.old_erp
+}

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// What HCL says of a name that a block does not have, and of one that it lacks.
+var (
+	unexpected = regexp.MustCompile(`^(?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]+)"[^.]*\.$`)
+	missing    = regexp.MustCompile(`^The argument "([^"]+)" is required, but no definition was found\.$`)
+)
+
+// explain adds to what HCL says: of names that are not expected, where they
+// belong, or which ones there are; of one that is missing, what it is. Where HCL
+// knows what was meant it says enough.
+func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if m := missing.FindStringSubmatch(d.Detail); m != nil {
+			d.Detail += " " + s.firstSentence(m[1])
+		}
+		m := unexpected.FindStringSubmatch(d.Detail)
+		if m == nil {
+			continue
+		}
+		ofBlock, name := m[1] != "", m[2]
+		switch within, homes := s.blockWith(name), homesOf(name, ofBlock); {
+		case within != "" && !ofBlock:
+			d.Detail += fmt.Sprintf(" It belongs into a block: %s { %s = ... }.", within, name)
+		case len(homes) > 0:
+			d.Detail += fmt.Sprintf(" It is %s.", strings.Join(homes, ", or "))
+		default:
+			d.Detail += meant("", name, s.names(ofBlock))
+		}
+	}
+	return diags
+}
+
+// firstSentence says what an argument is.
+func (s spec[T]) firstSentence(argument string) string {
+	for _, f := range s.fields {
+		if f.Name == argument {
+			first, _, _ := strings.Cut(strings.ReplaceAll(f.About, "`", ""), ". ")
+			return strings.TrimSuffix(first, ".") + "."
+		}
+	}
+	return ""
+}
+
+// blockWith is the block in the spec that has an argument, "" if none has.
+func (s spec[T]) blockWith(argument string) string {
+	for _, b := range s.blocks {
+		for _, f := range b.fields {
+			if f.Name == argument {
+				return b.Name
+			}
+		}
+	}
+	return ""
+}
+
+// names are those of arguments or of blocks that this version acts on.
+func (s spec[T]) names(ofBlocks bool) []string {
+	var all []string
+	for _, f := range s.fields {
+		if !ofBlocks && f.Status != Later {
+			all = append(all, f.Name)
+		}
+	}
+	for _, b := range s.blocks {
+		if ofBlocks && b.Status != Later {
+			all = append(all, b.Name)
+		}
+	}
+	return all
+}
+
+// homesOf says where in the language an argument or a block of this name is.
+func homesOf(name string, ofBlock bool) []string {
+	var homes []string
+	visit := func(where string, b Block) {
+		if ofBlock && slices.ContainsFunc(b.Blocks, func(b Block) bool { return b.Name == name }) {
+			homes = append(homes, "a block of "+where)
+		}
+		if !ofBlock && slices.ContainsFunc(b.Arguments, func(a Argument) bool { return a.Name == name }) {
+			homes = append(homes, "an argument of "+where)
+		}
+	}
+	for _, b := range append(topBlocks(), policyBlock()) {
+		where := b.Header()
+		switch {
+		case ofBlock && b.Name == name:
+			homes = append(homes, "a block at the top of a file: "+where+" { ... }")
+		case where == "":
+			where = "policy and domain"
+		}
+		visit(where, b)
+		for _, inner := range b.Blocks {
+			visit(inner.Name+", in "+where, inner)
+		}
+	}
+	return homes
+}
