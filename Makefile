@@ -52,8 +52,8 @@ bench: deps ## compare with virtnbdbackup, nbdcopy, qemu-img and cp on a real QE
 microbench: deps ## run the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-docs: deps ## write what is generated of the pages: docs/manual.md, defaults in docs/language.md
-	UPDATE_DOCS=1 $(GO) test ./config ./cmd/vbk -run 'Documented|ManualPage' -count 1
+docs: deps ## write the generated pages: docs/manual.md, docs/reference.md
+	UPDATE_DOCS=1 $(GO) test ./cmd/vbk -run ManualPage -count 1
 
 cover: deps ## coverage of all packages
 	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1

@@ -6,7 +6,7 @@
 //
 // A configuration is all *.vbk.hcl and *.vbk.json files of one directory, not
 // of those below it; the order of files and of blocks has no meaning.
-// docs/language.md has every block and attribute, with defaults.
+// docs/language.md explains it, docs/reference.md has every block and argument.
 //
 //	variable "site" {
 //	  default = "ams"
@@ -70,8 +70,20 @@
 // language is written, spec_policy.go the largest of them, decode.go the one
 // function that reads a block against its table and notes where each setting
 // comes from. scope.go evaluates expressions, reference.go is what they pass
-// around, functions.go what they can call; value.go and units.go are the kinds
-// of value, schedule.go and version.go two of their own. selector.go says what a
-// domain block claims, results.go evaluates checks after a survey, effective.go
-// and pending.go are about what came out.
+// around, functions_table.go what they can call; kinds.go, value.go and units.go
+// are the kinds of value, schedule.go and version.go two of their own.
+// selector.go says what a domain block claims, results.go evaluates checks after
+// a survey, effective.go and pending.go are about what came out.
+//
+// # The language as data
+//
+// The same tables describe the language: an argument is declared by its name, its
+// kind, the place that it sets and a sentence about it, so there is none without
+// the others. Describe in schema.go returns all of it: blocks (language.go),
+// arguments, types (forms.go), values, functions, each block with an example from
+// the directory examples, each function with a call and its result. The reference
+// (docs/reference.md, vbk manual language) is written from it and from nothing
+// else, and unexpected.go tells by it where a name belongs that stands in the
+// wrong place. Who adds an argument adds one line to a table and one to an
+// example, and runs make docs.
 package config

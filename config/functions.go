@@ -35,9 +35,9 @@ func textParameter(name string) function.Parameter {
 	return function.Parameter{Name: name, Type: cty.String}
 }
 
-func textFunction(f func(string) (string, error)) function.Function {
+func textFunction(parameter string, f func(string) (string, error)) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{textParameter("text")}, Type: function.StaticReturnType(cty.String),
+		Params: []function.Parameter{textParameter(parameter)}, Type: function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			s, err := f(args[0].AsString())
 			return cty.StringVal(s), err

@@ -68,7 +68,7 @@ func (f folder) text(name string) (string, error) {
 	return string(content), nil
 }
 
-func (f folder) read() function.Function { return textFunction(f.text) }
+func (f folder) read() function.Function { return textFunction("path", f.text) }
 
 func (f folder) exists() function.Function {
 	return function.New(&function.Spec{

@@ -32,7 +32,7 @@ func functionTable(dir string) []entry {
 	group("Text", textFunctions()...)
 	group("Collections", collectionFunctions()...)
 	group("Sets", setFunctions()...)
-	group("Types", typeFunctions()...)
+	group("Conversions", typeFunctions()...)
 	group("Notations", notationFunctions()...)
 	group("Units", unitFunctions()...)
 	others := map[string]function.Function{}
@@ -77,9 +77,9 @@ func numberFunctions() []entry {
 
 func textFunctions() []entry {
 	return []entry{
-		fn("basename", textFunction(func(s string) (string, error) { return path.Base(s), nil }), "The last part of a path.", `basename("/srv/backup/web01")`, `"web01"`),
+		fn("basename", textFunction("path", func(s string) (string, error) { return path.Base(s), nil }), "The last part of a path.", `basename("/srv/backup/web01")`, `"web01"`),
 		fn("chomp", stdlib.ChompFunc, "The text without line breaks at its end.", `chomp("hv1\n")`, `"hv1"`),
-		fn("dirname", textFunction(func(s string) (string, error) { return path.Dir(s), nil }), "All but the last part of a path.", `dirname("/srv/backup/web01")`, `"/srv/backup"`),
+		fn("dirname", textFunction("path", func(s string) (string, error) { return path.Dir(s), nil }), "All but the last part of a path.", `dirname("/srv/backup/web01")`, `"/srv/backup"`),
 		fn("endswith", textTest(strings.HasSuffix), "Whether the text ends so.", `endswith("web01-scratch", "-scratch")`, `true`),
 		fn("format", bounded(stdlib.FormatFunc), "Text by a pattern: `%s` text, `%d` a whole number, `%02d` with leading zeroes, `%q` quoted, `%%` a percent sign.", `format("hv%02d", 7)`, `"hv07"`),
 		fn("formatlist", bounded(stdlib.FormatListFunc), "`format` for each element of lists.", `formatlist("%s-*", ["web", "db"])`, `["web-*", "db-*"]`),
@@ -154,12 +154,12 @@ func typeFunctions() []entry {
 
 func notationFunctions() []entry {
 	return []entry{
-		fn("base64decode", textFunction(fromBase64), "The text that is written in Base64.", `base64decode("d2Vi")`, `"web"`),
-		fn("base64encode", textFunction(func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }), "The text in Base64.", `base64encode("web")`, `"d2Vi"`),
+		fn("base64decode", textFunction("text", fromBase64), "The text that is written in Base64.", `base64decode("d2Vi")`, `"web"`),
+		fn("base64encode", textFunction("text", func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }), "The text in Base64.", `base64encode("web")`, `"d2Vi"`),
 		fn("csvdecode", stdlib.CSVDecodeFunc, "A list of a map for each line of CSV, whose first line has the keys.", `csvdecode("name,site\nhv1,ams\n")`, `[{ name = "hv1", site = "ams" }]`),
 		fn("jsondecode", stdlib.JSONDecodeFunc, "The value that is written in JSON.", `jsondecode("{\"a\": [1, 2]}")`, `{ a = [1, 2] }`),
 		fn("jsonencode", stdlib.JSONEncodeFunc, "The value in JSON.", `jsonencode({ a = [1, 2] })`, `"{\"a\":[1,2]}"`),
-		fn("sha256", textFunction(sha256Hex), "The SHA-256 of a text, in hex digits.", `substr(sha256("web"), 0, 8)`, `"4b5e57f6"`),
+		fn("sha256", textFunction("text", sha256Hex), "The SHA-256 of a text, in hex digits.", `substr(sha256("web"), 0, 8)`, `"4b5e57f6"`),
 		fn("yamldecode", ctyyaml.YAMLDecodeFunc, "The value that is written in YAML.", `yamldecode("a: [1, 2]")`, `{ a = [1, 2] }`),
 		fn("yamlencode", ctyyaml.YAMLEncodeFunc, "The value in YAML.", `yamlencode({ a = "x" })`, `"\"a\": \"x\"\n"`),
 	}

@@ -18,13 +18,13 @@ func topBlocks() []Block {
 		of(Block{Name: "host", Labels: name, About: "A libvirt connection, `host.NAME` in expressions. Without any host block there is `host.local`, with the defaults.",
 			Notes:  []string{"No two hosts have the same name, also not by `for_each`."},
 			Yields: attributesOf(hostAttributes)}, hostSpec(), defaultHost()),
-		of(Block{Name: "store", Kind: "local", Labels: name, About: "A place for restore points in a directory of this machine, `store.local.NAME` in expressions. `vbk init` marks the directory as a store; nothing is ever written to one without that mark.",
+		of(Block{Name: "store", Kind: "local", Labels: name, About: "A place for restore points in a directory of this host, `store.local.NAME` in expressions. `vbk init` marks the directory as a store; nothing is ever written to one without that mark.",
 			Yields: attributesOf(storeAttributes)}, localSpec(), defaultPlace()),
 		of(Block{Name: "store", Kind: "s3", Labels: name, Status: Refused, About: "A place for restore points in S3, `store.s3.NAME` in expressions.",
 			Yields: attributesOf(storeAttributes)}, s3Spec(), defaultPlace()),
 		of(Block{Name: "encryption", Kind: "age", Labels: name, About: "Keys for stores, `encryption.age.NAME` in expressions. They are checked, and count when a store names them.",
 			Yields: attributesOf(namedAttributes)}, encryptionSpec(), encryption{}),
-		{Name: "policy", Labels: name, Policy: true, About: "Policy attributes under a name, `policy.NAME` in expressions: how the machines of the domain blocks that name it are backed up.",
+		{Name: "policy", Labels: name, Policy: true, About: "Policy attributes under a name, `policy.NAME` in expressions: how the domains are backed up whose blocks name it.",
 			Arguments: describeFields([]field[Domain]{extendsField()}), Yields: attributesOf(namedAttributes)},
 		{Name: "domain", Labels: name, Policy: true, About: "Which domains are backed up, and how.",
 			Notes: []string{
@@ -35,7 +35,7 @@ func topBlocks() []Block {
 		of(Block{Name: "removed", Several: true, About: "The chains that a domain block has made are to be deleted. Without it they stay when the block is deleted, and plan lists them."},
 			removedSpec(), Removed{}),
 		of(Block{Name: "check", Labels: name, About: "An assertion over what a plan or a status finds.",
-			Notes: []string{"It passes, fails, is *unknown* where not every host and store could be looked at, or is in error where its expressions are wrong. One that does not pass is a warning; with `-fail-on-check` vbk exits with 4."}},
+			Notes: []string{"It passes, fails, is unknown where not every host and store could be looked at, or is in error where its expressions are wrong. One that does not pass is a warning; with `-fail-on-check` vbk exits with 4."}},
 			checkSpec(), Check{}),
 	}
 }

@@ -83,7 +83,7 @@ func placeSpec() spec[place] {
 		blocks: []block[place]{
 			nested("limits", "What backups may take of the store.",
 				at("write", rates, func(p *place) *int64 { return &p.WriteLimit },
-					"How much one `vbk apply` writes, of all machines together.").otherwise("no limit"),
+					"How much one `vbk apply` writes, of all domains together.").otherwise("no limit"),
 			),
 		},
 	}
@@ -101,7 +101,7 @@ func localSpec() spec[place] {
 	s := placeSpec()
 	s.fields = append([]field[place]{
 		at("path", files, func(p *place) *string { return &p.Path },
-			"The directory that restore points go to. It may be on NFS, SMB or any other file system that has locks; `vbk init` tries that.").required(),
+			"The directory that restore points go to. Its file system needs hard links and locks, as ext4, XFS, Btrfs, ZFS and NFS have them; `vbk init` tries that.").required(),
 		at("min_free", sizes, func(p *place) *int64 { return &p.MinFree },
 			"How much backups leave free on its file system."),
 	}, s.fields...)

@@ -40,6 +40,7 @@ type Block struct {
 	Several   bool     // it may be repeated with the same labels
 	Open      bool     // it holds arguments of any name
 	Policy    bool     // it has what is in Language.Policy as well
+	Like      string   // the block of Language.Policy that has the same arguments, "" if none has
 	Arguments []Argument
 	Blocks    []Block
 	Yields    []Argument // attributes of a reference to it, in expressions

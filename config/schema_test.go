@@ -163,7 +163,9 @@ func TestSchemaExamples(t *testing.T) {
 		if b.Example == "" {
 			return
 		}
-		c, files, diags := Parse("/", map[string][]byte{"a.vbk.hcl": []byte(completed(b.Example))}, Inputs{Version: "1.0.0"})
+		c, files, diags := Parse("/", map[string][]byte{"a.vbk.hcl": []byte(completed(b.Example))}, Inputs{Version: "1.0.0", Getenv: func(name string) string {
+			return map[string]string{"VBK_VAR_ping_url": "https://hc.example.net/ping/4f1c"}[name]
+		}})
 		if diags.HasErrors() {
 			t.Errorf("%s:\n%s", path, printed(t, files, diags))
 			return

@@ -20,9 +20,14 @@ func copySpec() spec[Copy] {
 				"The store that the copies go to.").required(),
 			at("only", wordOf(word("all", "all of them"), word("full", "fulls only")), func(c *Copy) *string { return &c.Only }, "Which points are copied."),
 		},
-		blocks: []block[Copy]{nested("retention", "Which copies stay: the arguments of `retention` of the policy, with the same defaults.",
-			retentionFields(func(c *Copy) *Retention { return &c.Retention })...)},
+		blocks: []block[Copy]{copyRetention()},
 	}
+}
+
+func copyRetention() block[Copy] {
+	b := nested("retention", "Which copies stay.", retentionFields(func(c *Copy) *Retention { return &c.Retention })...)
+	b.Like = "retention"
+	return b
 }
 
 func defaultCopy(name string) Copy {
@@ -56,7 +61,7 @@ func hookSpec() spec[Hook] {
 		at("timeout", durations, func(h *Hook) *Duration { return &h.Timeout },
 			"How long it may run. Then it is killed, with all that it has started."),
 		at("on_fail", wordOf(
-			word("abort", "in `pre`, whose default it is, the backup fails; in `post` the machine fails, whose point is kept, and nothing is deleted after it"),
+			word("abort", "in `pre`, whose default it is, the backup fails; in `post` the domain fails, whose point is kept, and nothing is deleted after it"),
 			word("warn", "it is reported"),
 		), func(h *Hook) *string { return &h.OnFail }, "What is done if it exits with another code than 0."),
 	}}
@@ -75,7 +80,7 @@ func defaultHook(when string) Hook {
 
 func hookBlock() block[Domain] {
 	return block[Domain]{
-		Block: Block{Name: "hook", Labels: []string{"when"}, About: "A program that runs beside a backup, on the machine that vbk runs on. " +
+		Block: Block{Name: "hook", Labels: []string{"when"}, About: "A program that runs beside a backup, on the host that vbk runs on. " +
 			"WHEN is `\"pre\"`: before the backup; `\"post\"`: when the point is durable; or `\"fail\"`: when the backup failed or could not be planned. One with the same label replaces that of the policy.",
 			Notes: []string{
 				"After `pre` exactly one of `post` and `fail` runs, also after Ctrl-C, as long as vbk itself is not killed.",

@@ -65,18 +65,18 @@ func policyFields() []field[Domain] {
 			"Where restore points go.").otherwise("required, in the domain block or in its policy"),
 		everyField(), scheduleField(),
 		at("rpo", kind[Duration]{form: "duration", read: duration, show: showRPO}, func(d *Domain) *Duration { return &d.Policy.RPO },
-			"How old the newest sound point may be, before `vbk status` and the metrics say that the machine is late.").
+			"How old the newest sound point may be, before `vbk status` and the metrics say that the domain is late.").
 			otherwise("twice `every`; of a `schedule`, twice the largest gap in it"),
 		at("mode", wordOf(
 			word("incremental", "a point holds what changed since the one before it"),
-			word("full", "each point stands alone; vbk makes no checkpoint in the machine"),
+			word("full", "each point stands alone; vbk makes no checkpoint of the domain"),
 			word("differential", "each point holds what changed since the full").later(),
 		), func(d *Domain) *string { return &d.Policy.Mode }, "What kind of points are made."),
 		at("offline", wordOf(
 			word("backup", "its image files are read"),
 			word("start_paused", "it is started paused for the time of the backup, and ended again"),
 			word("skip", "it waits until it runs"),
-		), func(d *Domain) *string { return &d.Policy.Offline }, "What is done with a machine that is shut off."),
+		), func(d *Domain) *string { return &d.Policy.Offline }, "What is done with a domain that is shut off."),
 		at("min_change", sizes, func(d *Domain) *int64 { return &d.Policy.MinChange },
 			"An increment that would read less than this waits, as long as `rpo` allows."),
 		at("stream", wordOf(

@@ -29,8 +29,8 @@ func retentionFields[T any](of func(*T) *Retention) []field[T] {
 		at("min_chains", counts, func(t *T) *int { return &of(t).MinChains },
 			"This many of the newest sound chains stay, whatever the rules say."),
 		at("max_prune", percentages, func(t *T) *int { return &of(t).MaxPrune },
-			"If more than this share of a machine's points would go at once, beyond what one interval releases, none goes, and the plan names the flag that allows it (`-allow-prune`)."),
+			"If more than this share of a domain's points would go at once, beyond what one interval releases, none goes, and the plan names the flag that allows it (`-allow-prune`)."),
 		at("departed", durationsOr(word("keep", "they stay")), func(t *T) *Duration { return &of(t).Departed },
-			"When the chains of a machine go that is on no host any more, or that no block claims: this long after its newest point."),
+			"When the chains of a domain go that is on no host any more, or that no block claims: this long after its newest point."),
 	}
 }

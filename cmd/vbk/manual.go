@@ -5,18 +5,17 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"vbk/config"
 )
 
 func (env *environment) manualCommand() *cli.Command {
 	return &cli.Command{
-		Name: "manual", Usage: "print the manual: all commands, flags and exit codes",
-		UsageText:   "vbk manual [-format man|markdown]",
-		Description: "  vbk manual | man -l -",
+		Name: "manual", Usage: "print the manual: of commands, flags and exit codes, or of the language",
+		UsageText:   "vbk manual [-format man|markdown] [language]",
+		Description: "  vbk manual | man -l -\n  vbk manual language | man -l -",
 		Flags:       []cli.Flag{&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: man or markdown", Value: "man"}},
 		Action: func(c *cli.Context) error {
-			if err := env.noArguments(c); err != nil {
-				return err
-			}
 			var m markup
 			switch format := c.String("format"); format {
 			case "man":
@@ -26,28 +25,24 @@ func (env *environment) manualCommand() *cli.Command {
 			default:
 				return fmt.Errorf("flag -format: %q is none of man, markdown", format)
 			}
-			writeManual(m, c.App)
+			switch page := c.Args().First(); {
+			case c.NArg() == 0:
+				writeManual(m, c.App)
+			case c.NArg() == 1 && page == "language":
+				writeLanguage(m, config.Describe())
+			default:
+				return fmt.Errorf("there is no manual %q: vbk manual, or vbk manual language", strings.Join(c.Args().Slice(), " "))
+			}
 			fmt.Fprint(env.stdout, m.String())
 			return nil
 		},
 	}
 }
 
-// markup is a language for manuals.
-type markup interface {
-	title(name, usage string)
-	section(name string)
-	command(name string)
-	paragraph(text string)
-	literal(text string) // as it is, line by line
-	item(term, text string)
-	String() string
-}
-
 // writeManual says what -help says, of all commands, and what stands around them.
 func writeManual(m markup, app *cli.App) {
 	global, commands := commandTable(app)
-	m.title("vbk", strings.ToLower(app.Usage[:1])+app.Usage[1:])
+	m.title("vbk", 1, strings.ToLower(app.Usage[:1])+app.Usage[1:])
 	m.section("SYNOPSIS")
 	m.literal(app.UsageText)
 	m.section("DESCRIPTION")
@@ -85,11 +80,11 @@ func writeManual(m markup, app *cli.App) {
 	m.item(logPath, "the log is appended to this file instead.")
 	m.item("NO_COLOR", "if set, print without colours.")
 	m.section("FILES")
-	m.item("*.vbk.hcl, *.vbk.json", "the configuration: all files of the working directory.")
+	m.item("*.vbk.hcl, *.vbk.json", "the configuration: all files of the working directory. vbk.hcl(5) describes the language.")
 	m.item("vbk.vbkvars, *.auto.vbkvars", "values of variables.")
 	m.item("STORE/vbk.json", "marks a directory as a store; vbk init writes it.")
 	m.section("SEE ALSO")
-	m.paragraph("virsh(1), qemu-img(1), systemd.timer(5)")
+	m.paragraph("vbk.hcl(5), virsh(1), qemu-img(1), systemd.timer(5)")
 }
 
 func flagItem(m markup, f flagRow) {
@@ -101,105 +96,4 @@ func flagItem(m markup, f flagRow) {
 		text += " (default " + f.otherwise + ")"
 	}
 	m.item(term, text+".")
-}
-
-// roff is the language of man pages: man(7).
-type roff struct {
-	strings.Builder
-	headed bool // a heading came last: a paragraph begins by itself
-}
-
-func (r *roff) head(request, name string) {
-	fmt.Fprintf(r, ".%s %s\n", request, r.escape(name))
-	r.headed = true
-}
-
-// begin parts what comes from a paragraph before.
-func (r *roff) begin() {
-	if !r.headed {
-		r.WriteString(".PP\n")
-	}
-	r.headed = false
-}
-
-// escape makes text of it: a dot or quote that begins a line is no request, and
-// a dash is one that can be typed.
-func (r *roff) escape(text string) string {
-	lines := strings.Split(strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text), "\n")
-	for n, l := range lines {
-		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
-			lines[n] = `\&` + l
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (r *roff) title(name, usage string) {
-	fmt.Fprintf(r, ".TH %s 1 \"%s\" \"%s %s\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(name), buildInfo().day, name, version, name, r.escape(usage))
-}
-
-func (r *roff) section(name string) { r.head("SH", name) }
-
-func (r *roff) command(name string) { r.head("SS", name) }
-
-func (r *roff) paragraph(text string) {
-	r.begin()
-	fmt.Fprintf(r, "%s\n", r.escape(text))
-}
-
-func (r *roff) literal(text string) {
-	r.begin()
-	fmt.Fprintf(r, ".nf\n%s\n.fi\n", r.escape(text))
-}
-
-func (r *roff) item(term, text string) {
-	fmt.Fprintf(r, ".TP\n\\fB%s\\fR\n%s\n", r.escape(term), r.escape(text))
-	r.headed = false
-}
-
-// markdownManual is the manual as Markdown.
-type markdownManual struct {
-	strings.Builder
-	listing bool
-}
-
-func (m *markdownManual) begin(list bool) {
-	if m.Len() > 0 && !(list && m.listing) {
-		m.WriteString("\n")
-	}
-	m.listing = list
-}
-
-func (m *markdownManual) title(name, usage string) {
-	m.begin(false)
-	fmt.Fprintf(m, "# %s\n\n%s\n", name, usage)
-}
-
-func (m *markdownManual) section(name string) {
-	m.begin(false)
-	fmt.Fprintf(m, "## %s%s\n", name[:1], strings.ToLower(name[1:]))
-}
-
-func (m *markdownManual) command(name string) {
-	m.begin(false)
-	fmt.Fprintf(m, "### %s\n", name)
-}
-
-func (m *markdownManual) paragraph(text string) {
-	m.begin(false)
-	fmt.Fprintf(m, "%s\n", m.escape(text))
-}
-
-func (m *markdownManual) literal(text string) {
-	m.begin(false)
-	fmt.Fprintf(m, "```text\n%s\n```\n", text)
-}
-
-func (m *markdownManual) item(term, text string) {
-	m.begin(true)
-	fmt.Fprintf(m, "* `%s`: %s\n", term, m.escape(text))
-}
-
-func (m *markdownManual) escape(text string) string {
-	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;").Replace(text)
 }

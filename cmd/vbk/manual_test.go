@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"vbk/config"
 )
 
 // helpRaw is what a command line prints, of any width.
@@ -54,10 +56,15 @@ func TestManualIsTheProgram(t *testing.T) {
 
 // TestManualIsAPage: man's own checks find nothing.
 func TestManualIsAPage(t *testing.T) {
-	page := helpRaw(t, "manual")
+	manIsContent(t, helpRaw(t, "manual"))
+	manIsContent(t, helpRaw(t, "manual", "language"))
+}
+
+func manIsContent(t *testing.T, page string) {
+	t.Helper()
 	for _, l := range strings.Split(page, "\n") {
 		if strings.HasPrefix(l, "'") || strings.HasPrefix(l, ".") && !strings.HasPrefix(l, ".TH ") && !strings.HasPrefix(l, ".S") &&
-			l != ".PP" && l != ".TP" && l != ".nf" && l != ".fi" {
+			l != ".PP" && l != ".TP" && l != ".nf" && l != ".fi" && l != ".br" {
 			t.Errorf("text became a request: %s", l)
 		}
 	}
@@ -79,20 +86,57 @@ func TestManualIsAPage(t *testing.T) {
 	}
 }
 
-// TestManualPage: docs/manual.md is the manual of this program. UPDATE_DOCS=1 writes it.
+// TestManualPage: docs/manual.md and docs/reference.md are the manuals of this
+// program. UPDATE_DOCS=1 writes them.
 func TestManualPage(t *testing.T) {
-	const file = "../../docs/manual.md"
-	text := helpRaw(t, "manual", "-format", "markdown")
-	if os.Getenv("UPDATE_DOCS") == "1" {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	for name, args := range map[string][]string{
+		"manual.md":    {"manual", "-format", "markdown"},
+		"reference.md": {"manual", "-format", "markdown", "language"},
+	} {
+		file, text := "../../docs/"+name, helpRaw(t, args...)
+		if os.Getenv("UPDATE_DOCS") == "1" {
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		page, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if string(page) != text {
+			t.Errorf("docs/%s is not what this program prints: make docs writes it", name)
+		}
 	}
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestReferenceHasTheLanguage: every block, argument, word, type and function is
+// on the page, and each heading that it links to.
+func TestReferenceHasTheLanguage(t *testing.T) {
+	page, l := helpRaw(t, "manual", "-format", "markdown", "language"), config.Describe()
+	var blocks func(all []config.Block)
+	blocks = func(all []config.Block) {
+		for _, b := range all {
+			wantOnPage(t, page, "`"+b.Header())
+			for _, a := range b.Arguments {
+				wantOnPage(t, page, "| `"+a.Name)
+				for _, w := range a.Words {
+					wantOnPage(t, page, fmt.Sprintf("%q`", w.Text))
+				}
+			}
+			blocks(b.Blocks)
+		}
 	}
-	if string(page) != text {
-		t.Error("docs/manual.md is not the manual of this program: make docs writes it")
+	blocks(append(l.Blocks, l.Policy.Blocks...))
+	for _, a := range l.Policy.Arguments {
+		wantOnPage(t, page, "| `"+a.Name+"` |")
+	}
+	for _, f := range l.Forms {
+		wantOnPage(t, page, "| "+f.Name+" |")
+	}
+	for _, f := range l.Functions {
+		wantOnPage(t, page, "| `"+f.Call+"` |")
+	}
+	for _, v := range l.Values {
+		wantOnPage(t, page, "| `"+v.Name+"` |")
 	}
 }

@@ -9,8 +9,7 @@ variable "site" {
   }
 }
 
-variable "ping_url" {
+variable "ping_url" { # VBK_VAR_ping_url, or a file that is not under version control
   type      = string
   sensitive = true
-  default   = "https://hc.example.net/ping/4f1c"
 }
