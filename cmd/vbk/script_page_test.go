@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +11,6 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"mvdan.cc/sh/v3/expand"
-	"mvdan.cc/sh/v3/interp"
-	"mvdan.cc/sh/v3/syntax"
 )
 
 // pageCommand is a command line in a page of the documentation.
@@ -115,9 +109,7 @@ func TestPagesAreRun(t *testing.T) {
 type reading struct {
 	page    string
 	rest    []pageCommand
-	runner  *interp.Runner
-	out     bytes.Buffer
-	err     bytes.Buffer
+	shell   *shell
 	replace *strings.Replacer
 }
 
@@ -142,32 +134,18 @@ func openPage(ts *testscript.TestScript, neg bool, args []string) {
 	if marked {
 		words = words[1:]
 	}
-	r := &reading{page: args[0], rest: slices.DeleteFunc(all, func(c pageCommand) bool { return (c.notRun != "") != marked })}
+	th.page = &reading{page: args[0], rest: slices.DeleteFunc(all, func(c pageCommand) bool { return (c.notRun != "") != marked }),
+		shell: newShell(ts), replace: replacer(words)}
+}
+
+// replacer replaces by OLD=NEW.
+func replacer(words []string) *strings.Replacer {
 	var pairs []string
 	for _, a := range words {
 		old, new, _ := strings.Cut(a, "=")
 		pairs = append(pairs, old, new)
 	}
-	r.replace = strings.NewReplacer(pairs...)
-	ts.Check(ts.Exec("env")) // programs get it from the shell only if it is listed
-	environ := expand.ListEnviron(strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")...)
-	r.runner, err = interp.New(interp.Env(environ), interp.Dir(ts.MkAbs(".")), interp.StdIO(nil, &r.out, &r.err),
-		interp.ExecHandlers(func(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
-			return func(ctx context.Context, args []string) error {
-				if args[0] != "vbk" {
-					return next(ctx, args)
-				}
-				at := interp.HandlerCtx(ctx)
-				env := th.environment(ts)
-				env.dir, env.stdout, env.stderr = at.Dir, at.Stdout, at.Stderr
-				if code := env.main(ctx, args); code != 0 {
-					return interp.ExitStatus(code)
-				}
-				return nil
-			}
-		}))
-	ts.Check(err)
-	th.page = r
+	return strings.NewReplacer(pairs...)
 }
 
 // nextCommand is next [CODE] [WORDS...]: runs the next command of the page, which
@@ -188,25 +166,11 @@ func nextCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if start := strings.Join(args, " "); !strings.HasPrefix(c.text, start) {
 		ts.Fatalf("%s:%d: the next command is %s, not %s", r.page, c.line, c.text, start)
 	}
-	text := r.replace.Replace(c.text)
-	ts.Logf("$ %s", text)
-	program, err := syntax.NewParser().Parse(strings.NewReader(text), r.page)
-	ts.Check(err)
-	r.out.Reset()
-	r.err.Reset()
-	err = r.runner.Run(context.Background(), program)
-	said.hear(r.err.String())
-	fmt.Fprint(ts.Stdout(), r.out.String())
-	fmt.Fprint(ts.Stderr(), r.err.String())
-	var status interp.ExitStatus
-	if err != nil && !errors.As(err, &status) {
+	if err := r.shell.run(ts, r.replace.Replace(c.text), want); err != nil {
 		ts.Fatalf("%s:%d: %v", r.page, c.line, err)
 	}
-	if int(status) != want {
-		ts.Fatalf("%s:%d: %s: exit code %d, want %d\n%s%s", r.page, c.line, text, status, want, &r.out, &r.err)
-	}
 	if c.shown != nil {
-		wantShape(ts, r.page, c, r.out.String())
+		wantShape(ts, r.page, c, r.shell.out.String())
 	}
 }
 

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestProseIsRun wants every command with arguments that stands in a sentence, a
+// table or a comment, outside of fenced blocks, to be run as it stands there, its
+// placeholders filled in, by a line "typed" of a script.
+func TestProseIsRun(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/prose*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	typedLine := regexp.MustCompile(`(?m)^typed (?:\d+ )?'([^']*(?:''[^']*)*)'`)
+	isTyped := map[string]bool{}
+	for _, file := range scripts {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range typedLine.FindAllStringSubmatch(string(text), -1) {
+			isTyped[strings.ReplaceAll(m[1], "''", "'")] = true
+		}
+	}
+	found := commandsInProse(t)
+	for command, place := range found {
+		if !isTyped[command] {
+			t.Errorf("%s: no script runs %s: add \"typed '%s' PLACEHOLDER=VALUE...\" to testdata/script/prose.txtar", place, command, command)
+		}
+	}
+	for command := range isTyped {
+		if found[command] == "" {
+			t.Errorf("a script runs %s, which stands nowhere", command)
+		}
+	}
+	if len(found) < 40 {
+		t.Errorf("found only %d commands: %v", len(found), found)
+	}
+}
+
+// commandsInProse are the commands in code spans of pages and in indented comments of
+// examples, with the first place where each stands.
+func commandsInProse(t *testing.T) map[string]string {
+	readmes, err := filepath.Glob("../../examples/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Glob("../../examples/*/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := filepath.Glob("../../examples/offsite/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies, err := filepath.Glob("../../examples/review/policy/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A name of a command alone, as of a chapter, is none; nor is what is no command line.
+	line := regexp.MustCompile(`^(?:[-*/0-9 ]+ root )?vbk (?:-chdir \S+ )?[a-z]+ \S|^VBK_[A-Z]+=\S+ vbk `)
+	found := map[string]string{}
+	add := func(command, place string) {
+		if line.MatchString(command) {
+			found[command] = cmp.Or(found[command], place)
+		}
+	}
+	for _, file := range slices.Concat(pages(t), readmes) {
+		for _, l := range outsideOfBlocks(t, file) {
+			for n, span := range strings.Split(l, "`") {
+				if n%2 == 1 {
+					add(strings.ReplaceAll(span, `\|`, "|"), file)
+				}
+			}
+		}
+	}
+	comment := regexp.MustCompile(`^(?:#|//) {2,}(\S.*)$`)
+	for _, file := range slices.Concat(examples, scripts, policies) {
+		if strings.HasSuffix(file, ".json") || strings.HasSuffix(file, ".md") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(string(text)) {
+			if m := comment.FindStringSubmatch(strings.TrimSpace(l)); m != nil {
+				add(m[1], file)
+			}
+		}
+	}
+	return found
+}
+
+func outsideOfBlocks(t *testing.T, file string) (lines []string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBlock := false
+	for l := range strings.Lines(string(text)) {
+		if strings.HasPrefix(l, "```") {
+			inBlock = !inBlock
+		} else if !inBlock {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// runTyped is typed [CODE] 'COMMAND' [OLD=NEW...]: runs a command line of the documentation
+// with its placeholders filled in.
+func runTyped(ts *testscript.TestScript, neg bool, args []string) {
+	want := 0
+	if len(args) > 0 {
+		if code, err := strconv.Atoi(args[0]); err == nil {
+			want, args = code, args[1:]
+		}
+	}
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: typed [CODE] 'COMMAND' [OLD=NEW...]")
+	}
+	command := args[0]
+	if _, job, isCron := strings.Cut(command, " root "); isCron {
+		command = job
+	}
+	ts.Check(newShell(ts).run(ts, replacer(args[1:]).Replace(command), want))
+}
