@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -137,7 +138,7 @@ func (c *checker) unlisted(folder string) error {
 		if err != nil {
 			return err
 		}
-		for file := range v.entries {
+		for _, file := range slices.Concat(slices.Sorted(maps.Keys(v.entries)), v.beside) {
 			if !v.isLeftover(file) {
 				c.note(name, file, "no manifest lists this chain, and vbk did not write the file: if an import was cut off, import the folder again")
 			}

@@ -15,7 +15,8 @@ import (
 )
 
 // Release deletes a whole chain. It commits a manifest without points, from
-// when on the chain does not exist, and then removes the files, newest first.
+// when on the chain does not exist, and then removes the files, newest first. What
+// vbk did not make stays, and the folders that hold it.
 // While a reader holds the chain they stay as leftovers and the error is
 // store.ErrInUse. Releasing a chain that is gone is no error; a damaged chain
 // is refused.
@@ -181,7 +182,7 @@ func (f *Folder) remove(ctx context.Context, v *view, name string) error {
 		}
 	}
 	if name == store.VerifiedFolder {
-		if err := f.removeVerified(path.Join(v.dir, name)); err != nil {
+		if err := f.removeVerified(path.Join(v.dir, name)); err != nil || len(v.beside) > 0 {
 			return err
 		}
 	}

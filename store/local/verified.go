@@ -152,11 +152,10 @@ func (s *Store) verifications(dir string) (numbers []int, ours []string, err err
 		return nil, nil, err
 	}
 	for _, e := range entries {
-		n, ok := store.ParseVerifiedName(e.Name)
-		if ok {
+		if n, ok := store.ParseVerifiedName(e.Name); ok {
 			numbers = append(numbers, n)
 		}
-		if ok || isVerifiedTemporary(e.Name) {
+		if isVerification(e.Name) {
 			ours = append(ours, e.Name)
 		}
 	}
@@ -164,10 +163,10 @@ func (s *Store) verifications(dir string) (numbers []int, ours []string, err err
 	return numbers, ours, nil
 }
 
-func isVerifiedTemporary(name string) bool {
-	final, ok := strings.CutSuffix(name, temporarySuffix)
-	_, ours := store.ParseVerifiedName(final)
-	return ok && ours
+// isVerification says whether a name is that of a verification, or of one being written.
+func isVerification(name string) bool {
+	_, ours := store.ParseVerifiedName(strings.TrimSuffix(name, temporarySuffix))
+	return ours
 }
 
 // readVerified reads the newest that is whole, and returns the highest number.
@@ -241,7 +240,7 @@ func (c *checker) verifiedFolder(v *view, chain string) error {
 	}
 	for _, e := range entries {
 		name := path.Join(store.VerifiedFolder, e.Name)
-		if _, ours := store.ParseVerifiedName(e.Name); !ours && !isVerifiedTemporary(e.Name) {
+		if !isVerification(e.Name) {
 			c.note(chain, name, "vbk did not make this")
 			continue
 		}

@@ -148,12 +148,31 @@ func TestVerifiedGoes(t *testing.T) {
 		t.Errorf("found %+v, %v", findings, err)
 	}
 	f := lock(t, s)
-	defer unlock(t, f)
-	if err := f.Release(ctx, m.Chain); err == nil {
-		t.Error("a note of somebody else was deleted")
+	for range 2 { // what is somebody else's stays, with the folders that hold it, and is told; nothing waits for it
+		if err := f.Release(ctx, m.Chain); err != nil {
+			t.Fatal(err)
+		}
+		if d := domain(t, s); len(d.Chains) > 0 || len(d.Leftovers) > 0 {
+			t.Errorf("left are %+v", d)
+		}
+		if text := read(t, fsys, dir+"/notes.txt"); string(text) != "mine" {
+			t.Errorf("the note holds %q", text)
+		}
+		if all := names(t, fsys, path.Join(folder, m.Chain)); len(all) != 1 {
+			t.Errorf("left are %q", all)
+		}
+	}
+	unlock(t, f)
+	if findings, err = s.Check(ctx, folder, true); err != nil || len(findings) != 1 || findings[0].File != "verified/notes.txt" || findings[0].From != store.NoPoint {
+		t.Errorf("found %+v, %v", findings, err)
 	}
 	remove(t, fsys, dir+"/notes.txt")
-	if err := f.Release(ctx, m.Chain); err != nil {
+	if d := domain(t, s); len(d.Leftovers) != 2 { // both folders are empty now
+		t.Errorf("left are %+v", d)
+	}
+	f = lock(t, s)
+	defer unlock(t, f)
+	if err := f.RemoveLeftovers(ctx, domain(t, s).Leftovers); err != nil {
 		t.Fatal(err)
 	}
 	if entries, err := fsys.List(folder); err != nil || len(entries) != 1 {

@@ -26,6 +26,7 @@ type view struct {
 	named    map[string]bool
 	outdated []int           // manifests of points whose files the newest does not have
 	former   map[string]bool // what they name and the newest does not; not all of that was named by vbk
+	beside   []string        // what vbk did not make in the folder of verifications, of a chain that is not listed
 }
 
 // view looks at a chain's folder until no run has changed it meanwhile. The
@@ -75,7 +76,33 @@ func (s *Store) look(folder, chain string) (*view, error) {
 		}
 		v.manifest.Closed = v.problems[0].Detail
 	}
+	if err := v.lookBeside(); err != nil {
+		return nil, err
+	}
 	return v, v.compare()
+}
+
+// lookBeside looks for what keeps a folder of verifications from going.
+func (v *view) lookBeside() error {
+	if e, there := v.entries[store.VerifiedFolder]; v.listed() || !there || !e.Mode.IsDir() {
+		return nil
+	}
+	entries, err := v.fsys.List(path.Join(v.dir, store.VerifiedFolder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errChanged
+	}
+	ours := 0
+	for _, e := range entries {
+		if isVerification(e.Name) {
+			ours++
+		} else {
+			v.beside = append(v.beside, path.Join(store.VerifiedFolder, e.Name))
+		}
+	}
+	if ours == 0 && len(v.beside) > 0 { // it is nobody's of ours any more
+		delete(v.entries, store.VerifiedFolder)
+	}
+	return err
 }
 
 // readManifests takes the newest valid manifest; that the newest of all is not
@@ -236,7 +263,7 @@ func (v *view) leftovers() []string {
 			names = append(names, name)
 		}
 	}
-	if !v.listed() && len(names) == len(v.entries) {
+	if !v.listed() && len(names) == len(v.entries) && len(v.beside) == 0 {
 		names = append(names, ".")
 	}
 	slices.Sort(names)
@@ -248,7 +275,7 @@ func (v *view) isLeftover(name string) bool {
 		return v.manifest.Deleted || n <= v.manifest.Number-kept || v.isOutdated(name)
 	}
 	if name == store.VerifiedFolder {
-		return !v.listed()
+		return !v.listed() && v.entries[name].Mode.IsDir()
 	}
 	_, _, ours := store.ParseFileName(name)
 	return (ours || isTemporary(name)) && !v.named[name] || v.former[name] || v.manifest.Deleted && v.named[name]
