@@ -51,10 +51,6 @@ func TestProseIsRun(t *testing.T) {
 // commandsInProse are the commands in code spans of pages and in indented comments of
 // examples, with the first place where each stands.
 func commandsInProse(t *testing.T) map[string]string {
-	readmes, err := filepath.Glob("../../examples/*/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	examples, err := filepath.Glob("../../examples/*/*.*")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +71,7 @@ func commandsInProse(t *testing.T) map[string]string {
 			found[command] = cmp.Or(found[command], place)
 		}
 	}
-	for _, file := range slices.Concat(pages(t), readmes) {
+	for _, file := range pages(t) {
 		for _, l := range outsideOfBlocks(t, file) {
 			for n, span := range strings.Split(l, "`") {
 				if n%2 == 1 {

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	start vbk ARGS...      runs until the first byte of a disk is asked for
 //	page FILE, next        run the commands of a page of the documentation
 //	typed COMMAND          runs a command that stands in a sentence
+//	pipeline FILE JOB      runs a job of a CI file of the examples
 //	program DIR            puts a vbk there for programs that run it; it knows no hypervisor in memory
 //	interrupt              sends what start began a SIGINT, in effect
 //	resume 2               lets it go on when the second survey from now begins
@@ -65,7 +66,7 @@ func TestScripts(t *testing.T) {
 			"flip": flip, "truncate": truncate, "replace": replaceText,
 			"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
 			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill, "loop": attachLoop, "grow": growFile,
-			"page": openPage, "next": nextCommand, "program": writeProgram, "typed": runTyped,
+			"page": openPage, "next": nextCommand, "program": writeProgram, "typed": runTyped, "pipeline": runPipeline,
 		},
 	})
 }
