@@ -187,7 +187,7 @@ func (m machine) do(verb string, args []string) {
 		confined := m.uuid
 		m.Before = func(op, uuid string) error {
 			if uuid == confined && op == "BeginBackup" {
-				return errors.New("internal error: unable to execute QEMU command 'nbd-server-start': Failed to bind socket: Permission denied")
+				return errors.New("internal error: unable to execute QEMU command 'nbd-server-start': Failed to bind socket to /var/tmp/vbk-1f0c9a3e-0badcafe/nbd: Permission denied")
 			}
 			return nil
 		}
