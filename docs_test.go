@@ -1,7 +1,9 @@
 package vbk_test
 
 import (
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -112,6 +114,45 @@ func TestPagesBegin(t *testing.T) {
 
 // others are the programs whose words docs/troubleshooting.md quotes, besides vbk.
 var others = []string{"/usr/lib*/*/libvirt.so.0", "/usr/lib*/*/libvirt/connection-driver/libvirt_driver_qemu.so", "/usr/bin/qemu-system-x86_64"}
+
+// TestAppArmorRule: the rule of docs/guarantees.md is one, in the place that it names.
+func TestAppArmorRule(t *testing.T) {
+	parser, err := exec.LookPath("apparmor_parser")
+	if err != nil {
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			t.Fatalf("VBK_REQUIRE_PEERS=1: %v", err)
+		}
+		t.Skip(err)
+	}
+	page, err := os.ReadFile("docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := regexp.MustCompile("`/etc/apparmor.d/(local/[^`]+)`\n\n```text\n([^`]+)```").FindSubmatch(page)
+	if place == nil {
+		t.Fatal("docs/guarantees.md has no rule")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("/etc/apparmor.d")); err != nil {
+		t.Fatal(err)
+	}
+	profile := "#include <tunables/global>\nprofile vbk-test {\n  #include <abstractions/libvirt-qemu>\n}\n"
+	accept := func(rule string) error {
+		if err := os.WriteFile(filepath.Join(dir, string(place[1])), []byte(rule), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		parse := exec.Command(parser, "--base", dir, "--skip-kernel-load", "--skip-cache", "--quiet", "--stdout")
+		parse.Stdin = strings.NewReader(profile)
+		parse.Stdout = io.Discard
+		return parse.Run()
+	}
+	if err := accept(string(place[2])); err != nil {
+		t.Errorf("AppArmor does not take %s: %v", place[2], err)
+	}
+	if err := accept("no rule"); err == nil {
+		t.Errorf("%s is not where the profile reads", place[1])
+	}
+}
 
 // anchors are the names that GitHub gives to headings.
 func anchors(t *testing.T, page string) map[string]bool {
