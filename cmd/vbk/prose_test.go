@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vbk/config"
 )
 
 // TestProseIsRun wants every command with arguments that stands in a sentence, a
@@ -96,6 +99,37 @@ func commandsInProse(t *testing.T) map[string]string {
 		}
 	}
 	return found
+}
+
+// TestPageConfigurations: what stands in HCL in a page, but for fragments in the pages of
+// the language, is valid as it stands, and formatted.
+func TestPageConfigurations(t *testing.T) {
+	seen := 0
+	for _, page := range pages(t) {
+		if name := filepath.Base(page); name == "language.md" || name == "reference.md" {
+			continue
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?s)```hcl\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			seen++
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "page.vbk.hcl"), []byte(m[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, diags := config.Load(dir, config.Inputs{}); len(diags) > 0 {
+				t.Errorf("%s: %v", page, diags)
+			}
+			if formatted := hclwrite.Format([]byte(m[1])); string(formatted) != m[1] {
+				t.Errorf("%s: formatted it is\n%s", page, formatted)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("found only %d configurations", seen)
+	}
 }
 
 func outsideOfBlocks(t *testing.T, file string) (lines []string) {
