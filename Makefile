@@ -18,10 +18,10 @@ deps: ## install what is missing for build, tests and demo (apt; elsewhere it na
 	@.ci/deps $(PACKAGES)
 
 build: ## build ./vbk
-	$(GO) build -o vbk ./cmd/vbk
+	$(GO) build -buildvcs=auto -o vbk ./cmd/vbk
 
 static: ## build ./vbk-static, without libvirt and libnbd
-	CGO_ENABLED=0 $(GO) build -o vbk-static ./cmd/vbk
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -o vbk-static ./cmd/vbk
 
 mutants: deps ## build versions that lose data, and see that the tests find each
 	$(GO) test -tags mutants -timeout 20m ./mutants

@@ -22,9 +22,6 @@ import (
 	"vbk/executor"
 )
 
-// version is set by the linker.
-var version = "0.1.0-dev"
-
 func main() {
 	os.Exit(realMain())
 }
