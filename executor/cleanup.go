@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,6 +125,10 @@ func (x *instance) removeRunFolder(path string) error {
 	}
 	if err := endServers(path); err != nil {
 		return err
+	}
+	// On a read-only file system the removal of what was never made fails, too.
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("remove run folder: %w", err)

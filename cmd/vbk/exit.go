@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"vbk/executor"
 )
@@ -93,6 +94,16 @@ func hintOf(err error) string {
 		return h.Hint()
 	}
 	return ""
+}
+
+// unitHint is for what the sandbox of the package's units forbids: they name
+// themselves in VBK_UNIT.
+func (env *environment) unitHint(err error) string {
+	unit := env.getenv("VBK_UNIT")
+	if unit == "" || !strings.Contains(strings.ToLower(err.Error()), "read-only file system") { // some errors are texts of qemu-img
+		return ""
+	}
+	return fmt.Sprintf("the unit may write below its ReadWritePaths only: systemctl edit %s, and add [Service] ReadWritePaths=DIRECTORY", unit)
 }
 
 // codeOf is the one switch from errors to exit codes.

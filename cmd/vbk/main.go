@@ -142,15 +142,19 @@ func (env *environment) beside(f func()) {
 
 // complain prints an error and its hint, once.
 func (env *environment) complain(err error) {
+	next := env.unitHint(err)
+	if next == "" {
+		next = hintOf(err)
+	}
 	if err.Error() != "" {
-		env.tellProblem("error", err.Error(), hintOf(err))
+		env.tellProblem("error", err.Error(), next)
 		env.logs().Error("error", "error", err)
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintf(env.stderr, "vbk: %s\n", text)
 	}
-	if h := hintOf(err); h != "" {
-		fmt.Fprintf(env.stderr, "vbk: hint: %s\n", h)
+	if next != "" {
+		fmt.Fprintf(env.stderr, "vbk: hint: %s\n", next)
 	}
 }
 

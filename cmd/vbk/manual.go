@@ -74,6 +74,7 @@ func writeManual(m markup, app *cli.App) {
 	m.section("ENVIRONMENT")
 	m.item("VBK_VAR_NAME", "the value of the variable NAME; weaker than files of variables and -var.")
 	m.item("VBK_INPUT", "0: never ask; what would ask fails.")
+	m.item("VBK_UNIT", "the systemd unit that runs vbk, for what it says about the unit's sandbox; the units of the packages set it.")
 	m.item(standingArguments, "arguments for every command; with _COMMAND behind the name, VBK_CLI_ARGS_plan say, for one. They come before what is typed.")
 	m.item(logLevel, "debug, info, warn, error: log to standard error; off, which it is without the variable.")
 	m.item(logFormat, "text or json.")
