@@ -7,7 +7,10 @@ export VBK_REQUIRE_PEERS ?= 1
 
 PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
-	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs btrfs-progs exfatprogs exfat-fuse jq curl swtpm swtpm-tools ovmf dosfstools mtools p7zip-full fdisk fuse3 rsync restic rclone apparmor zsh fish mandoc groff
+	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs btrfs-progs exfatprogs exfat-fuse jq curl swtpm swtpm-tools ovmf dosfstools mtools p7zip-full fdisk fuse3 rsync restic rclone apparmor zsh fish mandoc groff systemd
+
+# What the packages are built and tried with.
+PACKAGING := dpkg-dev rpm rpm2cpio cpio rpmlint lintian systemd-container dbus
 
 .PHONY: help deps build static test mutants check demo e2e fuzz bench microbench docs cover
 
@@ -58,5 +61,8 @@ docs: deps ## write the generated pages: docs/manual.md, docs/reference.md
 cover: deps ## coverage of all packages
 	$(GO) test -coverprofile=cover.out ./... && $(GO) tool cover -func=cover.out | tail -1
 
-package: deps ## build a .deb, an .rpm and a static archive into ./dist, and try them
-	rm -rf dist && packaging/build dist && packaging/try dist
+package: deps ## build a .deb, an .rpm and a static archive into ./dist, try them, and play a night with the .deb
+	@.ci/deps $(PACKAGING)
+	rm -rf dist && packaging/build dist
+	packaging/try dist
+	packaging/night dist

@@ -58,7 +58,10 @@ func TestUnits(t *testing.T) {
 func TestUnitsVerify(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze is not installed")
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			t.Fatalf("VBK_REQUIRE_PEERS=1: %v", err)
+		}
+		t.Skipf("systemd-analyze: %v", err)
 	}
 	dir := t.TempDir()
 	units, err := filepath.Glob("../../packaging/systemd/*")
@@ -94,23 +97,6 @@ func TestUnitsVerify(t *testing.T) {
 	}
 	if err != nil {
 		t.Logf("systemd-analyze: %v\n%s", err, out)
-	}
-}
-
-// TestPackageContents: what nfpm.yaml takes from the repository is there.
-func TestPackageContents(t *testing.T) {
-	text, err := os.ReadFile("../../packaging/nfpm.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`(?:src: |postinstall: |postremove: )([a-zA-Z][^ ,}\n]*)`).FindAllSubmatch(text, -1)
-	if len(found) < 6 {
-		t.Fatalf("found %q", found)
-	}
-	for _, f := range found {
-		if !exists(filepath.Join("../..", string(f[1]))) {
-			t.Errorf("nfpm.yaml names %s, which is not there", f[1])
-		}
 	}
 }
 
