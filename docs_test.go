@@ -1,11 +1,13 @@
 package vbk_test
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -229,5 +231,40 @@ func TestTroubleIsReal(t *testing.T) {
 	}
 	if seen < 15 {
 		t.Errorf("found only %d texts", seen)
+	}
+}
+
+// TestGlossary: its words are in order, and each is used in another page.
+func TestGlossary(t *testing.T) {
+	glossary, err := os.ReadFile("docs/glossary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others strings.Builder
+	for _, page := range pages {
+		if text, err := os.ReadFile(page); err != nil {
+			t.Fatal(err)
+		} else if page != "docs/glossary.md" {
+			others.Write(bytes.ToLower(text))
+		}
+	}
+	var words []string
+	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z][^|]*) \|`).FindAllStringSubmatch(string(glossary), -1) {
+		if m[1] == "word" {
+			continue
+		}
+		words = append(words, m[1])
+		for word := range strings.SplitSeq(m[1], ", ") {
+			if !strings.Contains(others.String(), word) {
+				t.Errorf("no other page has %q", word)
+			}
+		}
+	}
+	if len(words) < 40 || !slices.IsSorted(words) {
+		t.Errorf("%d words, in order: %v", len(words), slices.IsSorted(words))
 	}
 }
