@@ -48,6 +48,7 @@ func (x *instance) backup(ctx context.Context, action plan.Action) (chain string
 	if err := read(ctx); err != nil {
 		return "", store.Point{}, err
 	}
+	a.point.Read = a.read.add(0)
 	if err := a.commit(ctx); err != nil {
 		return "", store.Point{}, err
 	}
@@ -84,7 +85,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	if err := a.folder.Record(a.record); err != nil {
 		return fmt.Errorf("record the attempt: %w", err)
 	}
-	a.attempt = &a.record
+	a.attempt, a.outcome.Attempt = &a.record, id
 	return nil
 }
 

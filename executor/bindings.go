@@ -65,6 +65,8 @@ type Store interface {
 	VerifyPoint(ctx context.Context, folder, chain string, sequence int, read func(bytes int64)) (store.Verified, error)
 	// RecordVerified notes beside the manifest what was found.
 	RecordVerified(ctx context.Context, folder, chain, version string, some []store.Verified) error
+	// RecordFailure notes beside the chains how an attempt went of which there is no point.
+	RecordFailure(ctx context.Context, folder string, of store.Outcomes, f store.Failure) error
 }
 
 // Folder is the locked folder of a domain.

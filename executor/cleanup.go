@@ -136,22 +136,23 @@ func (x *instance) removeRunFolder(path string) error {
 	return nil
 }
 
-// finish cleans up what this run has begun and gives the lock back. It outlives
-// a cancelled context. If cleaning up fails, the record stays, and the next
-// plan sees it. It stays also where nobody knows which manifest is the newest:
-// until the next run has made that durable, the checkpoints of both are needed.
-func (x *instance) finish(ctx context.Context, failed error) error {
+// tidyUp cleans up what this run has begun. It outlives a cancelled context. If that
+// fails, the record is left for the next plan to see. It is left also where nobody
+// knows which manifest is the newest: until the next run has made that durable, the
+// checkpoints of both are needed.
+func (x *instance) tidyUp(ctx context.Context, failed error) (left bool, err error) {
 	if errors.Is(failed, store.ErrUncertain) || x.unknown {
-		return x.folder.Abandon()
+		return true, nil
 	}
-	if x.attempt != nil {
-		clean := guarded(func() error {
-			_, _, err := x.cleanup(context.WithoutCancel(ctx))
-			return err
-		})
-		if err := clean(); err != nil {
-			return errors.Join(&hintError{err, "the next vbk apply cleans it up"}, x.folder.Abandon())
-		}
+	if x.attempt == nil {
+		return false, nil
 	}
-	return x.folder.Unlock()
+	clean := guarded(func() error {
+		_, _, err := x.cleanup(context.WithoutCancel(ctx))
+		return err
+	})
+	if err := clean(); err != nil {
+		return true, &hintError{err, "the next vbk apply cleans it up"}
+	}
+	return false, nil
 }

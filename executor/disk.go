@@ -24,7 +24,7 @@ func (a *attempt) disk(ctx context.Context, d plan.DiskBackup, socket, bitmap st
 		return err
 	}
 	defer export.Close()
-	export = a.slowed(export)
+	export = a.slowed(counted{export, &a.read})
 	if export.Size() != d.Size {
 		return fmt.Errorf("the export has %d bytes, libvirt said %d", export.Size(), d.Size)
 	}

@@ -100,9 +100,6 @@ func pointVars(domain, chain string, p store.Point) map[string]string {
 
 // failed runs the fail hook of an instance that was to be backed up.
 func (r *run) failed(ctx context.Context, i plan.Instance, failure error) {
-	if i.Backup() == nil && i.Error == "" {
-		return
-	}
 	if err := r.hook(ctx, i.Want, hookFail, map[string]string{"VBK_ERROR": failure.Error()}); err != nil {
 		r.emit(Event{Kind: Warned, Address: i.Want.Address, Err: err}) // more than failed it cannot be
 	}

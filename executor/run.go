@@ -95,6 +95,7 @@ func (r *run) bounded(ctx context.Context, i plan.Instance) {
 	var failure error
 	if i.Error != "" {
 		failure = errors.New(i.Error)
+		r.refused(ctx, i, failure)
 		r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: failure, Hint: i.Hint})
 	}
 	if len(i.Actions) > 0 {
@@ -103,10 +104,13 @@ func (r *run) bounded(ctx context.Context, i plan.Instance) {
 			r.emit(Event{Kind: Failed, Address: i.Want.Address, Err: err, Hint: hintOf(err)})
 		}
 	}
-	if failure != nil {
+	if failure != nil && wanted(i) {
 		r.failed(ctx, i, failure)
 	}
 }
+
+// wanted says whether a point was to be made, or would have been.
+func wanted(i plan.Instance) bool { return i.Backup() != nil || i.Error != "" }
 
 // instance is one instance under its lock.
 type instance struct {
@@ -128,32 +132,47 @@ type instance struct {
 	// unknown says that something of ours may still come into being: cleaning up
 	// waits for the next run.
 	unknown bool
+
+	outcome store.Failure // what is recorded if this run fails
+	looked  bool          // the folder was, once
+	read    counter       // bytes of the guest
 }
 
 func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
-	x := &instance{run: r, want: i.Want, store: r.Stores[i.Want.Store.Address()], name: i.Folder}
+	x := &instance{run: r, want: i.Want, store: r.Stores[i.Want.Store.Address()], name: folderOf(i), outcome: store.Failure{Began: r.Now().UTC()}}
 	if i.Want.Release == "" {
 		x.host = r.Hosts[i.Want.Host.Name]
 	}
 	if x.host == nil && i.Want.Release == "" || x.store == nil {
 		return fmt.Errorf("host %q or %s is not open", i.Want.Host.Name, i.Want.Store.Address())
 	}
-	if x.name == "" {
-		x.name = store.FolderName(i.Want.Domain, i.Want.UUID)
-	}
 	if x.folder, err = x.lock(ctx); err != nil {
+		if another := new(store.LockedError); !errors.As(err, &another) && ctx.Err() == nil {
+			x.recordFailure(ctx, i, x.outcome, err)
+		}
 		return err
 	}
 	if x.host != nil { // without it a record stays as it is: what it names cannot be seen
 		x.attempt = x.folder.Previous()
 	}
 	x.zombies = x.attempt != nil && x.attempt.RunFolder != ""
-	defer func() {
-		if cleanErr := x.finish(ctx, err); cleanErr != nil {
-			err = errors.Join(err, cleanErr)
-		}
-	}()
-	return x.actions(ctx, i.Actions)
+	err = guarded(func() error { return x.actions(ctx, i.Actions) })()
+	left, cleanErr := x.tidyUp(ctx, err)
+	if err = errors.Join(err, cleanErr); err != nil {
+		x.outcome.Read = x.read.add(0)
+		x.recordFailure(ctx, i, x.outcome, err)
+	}
+	if left {
+		return errors.Join(err, x.folder.Abandon())
+	}
+	return errors.Join(err, x.folder.Unlock())
+}
+
+func folderOf(i plan.Instance) string {
+	if i.Folder != "" {
+		return i.Folder
+	}
+	return store.FolderName(i.Want.Domain, i.Want.UUID)
 }
 
 // lock waits for another vbk as long as it may.
@@ -302,6 +321,10 @@ func (x *instance) lookAtFolder(ctx context.Context, d virt.Domain) (plan.Seen, 
 		return plan.Seen{}, fmt.Errorf("look at folder %s: %w", x.name, err)
 	}
 	f.Locked, f.Attempt = false, x.attempt // the lock is ours
+	if !x.looked {
+		x.outcome.After(f)
+		x.looked = true
+	}
 	return plan.Seen{Domain: d, Folder: &f}, nil
 }
 

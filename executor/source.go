@@ -17,6 +17,22 @@ type Export interface {
 	Close() error
 }
 
+// counted is an export whose bytes are counted as they come.
+type counted struct {
+	Export
+	read *counter
+}
+
+func (c counted) ReadBatch(ctx context.Context, reads []nbd.Read) error {
+	if err := c.Export.ReadBatch(ctx, reads); err != nil {
+		return err
+	}
+	for _, r := range reads {
+		c.read.add(int64(len(r.Data)))
+	}
+	return nil
+}
+
 // exportSource is the part of an export that a point stores.
 type exportSource struct {
 	export Export

@@ -154,6 +154,17 @@ func ParseManifestName(name string) (number int, ok bool) {
 	return number, number > 0 && ManifestName(number) == name
 }
 
+// RecordName is the name of a record in the folders of verifications and of
+// outcomes, "17.json": the highest number counts.
+func RecordName(number int) string { return strconv.Itoa(number) + ".json" }
+
+// ParseRecordName returns the number in a name of RecordName.
+func ParseRecordName(name string) (number int, ok bool) {
+	digits, ok := strings.CutSuffix(name, ".json")
+	number, err := strconv.Atoi(digits)
+	return number, ok && err == nil && number > 0 && name == RecordName(number)
+}
+
 // plain maps a name from outside to [A-Za-z0-9._-], without a leading dot.
 func plain(name string) string {
 	s := strings.Map(func(r rune) rune {

@@ -26,6 +26,8 @@ type Domain struct {
 	Locked    bool     `json:"locked,omitempty"`    // a living process holds the lock
 	Leftovers []string `json:"leftovers,omitempty"` // paths below Folder that no kept manifest names, sorted
 	Error     string   `json:"error,omitempty"`     // why the folder cannot be surveyed: nothing else here but Folder, and Name and UUID if known
+
+	Outcomes *Outcomes `json:"outcomes,omitempty"` // how attempts and drills went that no chain tells of
 }
 
 // Chain is a folder of a full and what builds on it.
@@ -139,6 +141,7 @@ type Point struct {
 	Quiesced   bool        `json:"quiesced"`
 	QuiesceWhy string      `json:"quiesce_why,omitempty"`
 	FrozenMS   int64       `json:"frozen_ms,omitempty"` // so long the guest's file systems stood still for it, at most
+	Read       int64       `json:"read,omitempty"`      // bytes of the guest that were read to make it, those that had not changed included
 	Reason     string      `json:"reason,omitempty"`    // why the plan made it
 	Disks      []PointDisk `json:"disks"`
 	Files      []File      `json:"files,omitempty"`             // domain XML, checkpoint XML, NVRAM, kernel

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -81,16 +80,6 @@ func (p Point) Own(file string) bool {
 
 // VerifiedFolder is the folder, in that of a chain, with its verifications.
 const VerifiedFolder = "verified"
-
-// VerifiedName is the name of a verification in it, "17.json": the highest number
-// counts.
-func VerifiedName(number int) string { return strconv.Itoa(number) + ".json" }
-
-// ParseVerifiedName returns the number in a name of VerifiedName.
-func ParseVerifiedName(name string) (number int, ok bool) {
-	_, err := fmt.Sscanf(name, "%d.json", &number)
-	return number, err == nil && number > 0 && name == VerifiedName(number)
-}
 
 // Encode returns the verification as it is stored, with its sum like a manifest.
 func (v Verification) Encode() ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -92,11 +93,17 @@ func (c *checker) folder(folder string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name != lockName && !(e.Mode.IsDir() && store.IsChainName(e.Name)) {
+		records := isOutcomes(e)
+		if e.Name != lockName && !records && !(e.Mode.IsDir() && store.IsChainName(e.Name)) {
 			c.note("", e.Name, "vbk did not make this")
 			continue
 		}
 		c.mode("", e.Name, e)
+		if records {
+			if err := c.outcomes(folder); err != nil {
+				return err
+			}
+		}
 	}
 	for _, l := range d.Leftovers {
 		if !d.Locked && !c.s.byPath { // else they are in the making, or were when the folder was copied
@@ -197,7 +204,7 @@ func (c *checker) chain(folder, name string) (err error) {
 	for _, e := range v.entries {
 		if e.Name == store.VerifiedFolder && e.Mode.IsDir() {
 			c.mode(name, e.Name, e)
-			if err := c.verifiedFolder(v, name); err != nil {
+			if err := c.book(book{c.s.fsys, path.Join(v.dir, e.Name)}, name); err != nil {
 				return err
 			}
 			continue

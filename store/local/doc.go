@@ -2,6 +2,7 @@
 //
 //	STORE/vbk.json                      the mark: Init writes it, Open asks for it
 //	STORE/web01-4c1f9d2a/lock           who works here, and what it has begun
+//	STORE/web01-4c1f9d2a/outcomes/      how attempts and drills went, N.json
 //	STORE/web01-4c1f9d2a/CHAIN/         data files, other files, chain.NNNNNN.json
 //
 // Three handles, from what anybody may do to what only one may do:
@@ -25,6 +26,10 @@
 // lock file is a log of records, each with its sum; what a dead run has begun
 // stays there until a later run has dealt with it. Who finds it commits the newest
 // manifests once more before anything else.
+//
+// Two things are written without the lock, because no point depends on them: what was
+// found when files were read (verified), and how attempts and drills went of which no
+// chain tells (outcomes). Both are books: folders of numbered records.
 //
 // OpenPath makes a Store of what was copied away: a store, or the folder of one
 // domain or one chain without the store around it.

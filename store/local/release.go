@@ -182,7 +182,7 @@ func (f *Folder) remove(ctx context.Context, v *view, name string) error {
 		}
 	}
 	if name == store.VerifiedFolder {
-		if err := f.removeVerified(path.Join(v.dir, name)); err != nil || len(v.beside) > 0 {
+		if err := (book{f.s.fsys, path.Join(v.dir, name)}).clear(); err != nil || len(v.beside) > 0 {
 			return err
 		}
 	}

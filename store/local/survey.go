@@ -59,11 +59,11 @@ func reportTwins(domains []store.Domain) {
 // does not exist is an error that is fs.ErrNotExist.
 func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error) {
 	d := store.Domain{Folder: folder}
-	chains, err := s.chainNames(folder)
+	entries, err := s.domainFolder(folder)
 	if err != nil {
 		return d, fmt.Errorf("survey %s: %w", folder, err)
 	}
-	for _, name := range chains {
+	for _, name := range chainsAmong(entries) {
 		if err := ctx.Err(); err != nil {
 			return d, err
 		}
@@ -101,25 +101,37 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 	if d.Attempt, d.Locked, err = s.lockState(folder); err != nil {
 		return d, fmt.Errorf("survey %s: %w", folder, err)
 	}
+	if slices.ContainsFunc(entries, isOutcomes) {
+		if o := s.outcomes(folder); o != nil && (d.UUID == "" || d.UUID == o.UUID) {
+			d.Outcomes = o
+		}
+	}
 	return d, nil
 }
 
 func (s *Store) chainNames(folder string) ([]string, error) {
+	entries, err := s.domainFolder(folder)
+	return chainsAmong(entries), err
+}
+
+// domainFolder lists what the folder of a domain holds.
+func (s *Store) domainFolder(folder string) ([]Entry, error) {
 	if !store.IsFolderName(folder) {
 		return nil, errors.New("not the name of a domain's folder")
 	}
-	entries, err := s.fsys.List(folder)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
+	return s.fsys.List(folder)
+}
+
+func chainsAmong(entries []Entry) (names []string) {
 	for _, e := range entries {
 		if e.Mode.IsDir() && store.IsChainName(e.Name) {
 			names = append(names, e.Name)
 		}
 	}
-	return names, nil
+	return names
 }
+
+func isOutcomes(e Entry) bool { return e.Name == store.OutcomesFolder && e.Mode.IsDir() }
 
 // explain makes a chain stuck that has files and no manifest, unless the lock's
 // record says that a run began it: its manifests may have been lost, and then

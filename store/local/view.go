@@ -93,7 +93,7 @@ func (v *view) lookBeside() error {
 	}
 	ours := 0
 	for _, e := range entries {
-		if isVerification(e.Name) {
+		if isRecord(e.Name) {
 			ours++
 		} else {
 			v.beside = append(v.beside, path.Join(store.VerifiedFolder, e.Name))
