@@ -127,7 +127,7 @@ func blockOf(o store.Owner) string {
 // departure describes a folder that nobody claims: known, its domain is on a
 // host; sure, it is, or the host of its newest chain was looked at.
 func departure(want *config.Config, address string, f *store.Domain, known, sure bool) Departed {
-	d := Departed{Store: address, Folder: f.Folder, Domain: f.Name}
+	d := Departed{Store: address, Folder: f.Folder, Domain: f.Name, Chains: len(f.Chains)}
 	for _, c := range f.Chains {
 		d.Points += len(c.Manifest.Points)
 		for _, p := range c.Manifest.Points {
@@ -142,7 +142,7 @@ func departure(want *config.Config, address string, f *store.Domain, known, sure
 	case f.UUID == "":
 		d.Why = "no manifest of it can be read"
 	case !owned:
-		d.Why = fmt.Sprintf("orphaned: %s, which made its chains, is not in the configuration", owner)
+		d.Orphaned, d.Why = true, fmt.Sprintf("orphaned: %s, which made its chains, is not in the configuration", owner)
 	case !sure:
 		d.Why = "the domain is on no host, and the one that its newest chain was made on is not among them"
 		return d

@@ -55,6 +55,9 @@ type Departed struct {
 	Newest time.Time `json:"newest"`
 	Why    string    `json:"why"`
 	Until  time.Time `json:"until,omitzero"` // when `departed` deletes its chains; zero: they stay
+
+	Chains   int  `json:"chains"`
+	Orphaned bool `json:"orphaned,omitempty"` // the block that made them is not in the configuration
 }
 
 // Instance is one domain on one store: what is planned for it, or why nothing

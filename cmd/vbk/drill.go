@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vbk/executor"
+	"vbk/store"
 )
 
 func (env *environment) drillCommand() *cli.Command {
@@ -19,7 +20,7 @@ func (env *environment) drillCommand() *cli.Command {
 		UsageText: "vbk drill POINT [-wait boot|agent] [-boot TEXT] [-timeout D]\n" +
 			"       vbk drill -i PATH [-until POINT] ...",
 		Description: points + "\n\nA copy of the machine runs on disks that are served from the point, under another name, without\n" +
-			"network and without devices of the host. What it writes is forgotten, also to its copies of\nthe firmware's variables and the TPM; the point and the original are not touched. Exit code 4:\nit has not booted.\n\n" +
+			"network and without devices of the host. What it writes is forgotten, also to its copies of\nthe firmware's variables and the TPM; the point and the original are not touched. The store\nremembers how it went, unless by -i: vbk status tells. Exit code 4: it has not booted.\n\n" +
 			"  vbk drill web01@latest -boot 'web01 login:'\n  vbk drill web01@latest -wait agent -timeout 5m\n\n" + pathHelp,
 		Flags: append([]cli.Flag{
 			pathFlag(),
@@ -68,19 +69,9 @@ func checkDrill(c *cli.Context) error {
 }
 
 func (env *environment) drill(c *cli.Context, p opened, host hypervisor, uri string) error {
-	id, err := drawUUID(env.random)
+	d, err := env.drillFor(c, uri)
 	if err != nil {
 		return err
-	}
-	d := executor.Drill{
-		Name: "vbk-drill-" + id[:8], UUID: id, URI: uri, Scratch: env.path(c.String("scratch")), Boot: c.String("boot"), Trust: c.Bool("trust-xml"),
-		Now: env.now, Report: env.servingFailed,
-	}
-	if c.String("scratch") == "" {
-		d.Scratch = os.TempDir()
-	}
-	if c.String("wait") == "agent" {
-		d.Boot = ""
 	}
 	if p.warning != "" {
 		env.complain(errors.New("warning: " + p.warning))
@@ -89,7 +80,13 @@ func (env *environment) drill(c *cli.Context, p opened, host hypervisor, uri str
 	limit := fmt.Errorf("it had %v", c.Duration("timeout"))
 	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), limit)
 	defer cancel()
+	began := env.now()
 	result, err := d.Run(ctx, p, host)
+	if p.drilled != nil && c.Context.Err() == nil {
+		if err := p.drilled(c.Context, drillOf(began, result, err)); err != nil {
+			env.complain(fmt.Errorf("warning: %w", err))
+		}
+	}
 	for _, change := range result.Changes {
 		fmt.Fprintf(env.stdout, "  %s\n", change)
 	}
@@ -105,6 +102,40 @@ func (env *environment) drill(c *cli.Context, p opened, host hypervisor, uri str
 	}
 	fmt.Fprintf(env.stdout, "Booted after %v.\n", result.Took.Round(100*time.Millisecond))
 	return nil
+}
+
+// drillFor is the drill that the flags ask for.
+func (env *environment) drillFor(c *cli.Context, uri string) (executor.Drill, error) {
+	id, err := drawUUID(env.random)
+	if err != nil {
+		return executor.Drill{}, err
+	}
+	d := executor.Drill{
+		Name: "vbk-drill-" + id[:8], UUID: id, URI: uri, Scratch: env.path(c.String("scratch")), Boot: c.String("boot"), Trust: c.Bool("trust-xml"),
+		Now: env.now, Report: env.servingFailed,
+	}
+	if c.String("scratch") == "" {
+		d.Scratch = os.TempDir()
+	}
+	if c.String("wait") == "agent" {
+		d.Boot = ""
+	}
+	return d, nil
+}
+
+// drillOf is what the store remembers of a drill, vbk status tells it.
+func drillOf(began time.Time, result executor.Drilled, err error) store.Drill {
+	d := store.Drill{Began: began.UTC(), TookMS: result.Took.Milliseconds()}
+	if err != nil {
+		d.Error = store.OneLine(err)
+	}
+	return d
+}
+
+// recordDrill notes how a drill of the point went.
+func (f found) recordDrill(ctx context.Context, d store.Drill) error {
+	d.Point = pointName(f.chain, f.point)
+	return f.repo.RecordDrill(ctx, f.folder.Folder, store.Outcomes{UUID: f.folder.UUID, Domain: f.folder.Name, Version: version}, d)
 }
 
 // printable is what a guest said, without what a terminal would obey.

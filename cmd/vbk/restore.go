@@ -123,6 +123,7 @@ func (env *environment) openPoint(c *cli.Context) (opened, error) {
 	}
 	o, err := f.open()
 	o.next = fmt.Sprintf("vbk verify -read-data '%s' tells what is lost; vbk list shows older points", f)
+	o.drilled = f.recordDrill
 	return o, o.failed(err)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"vbk/executor"
 	"vbk/format"
+	"vbk/store"
 	"vbk/store/local"
 	"vbk/store/virtnbdbackup"
 )
@@ -67,6 +68,8 @@ type opened struct {
 	unsound    bool      // something beside it is known to be wrong
 	exact      string    // names the point and no other, in the words of executor.Serving
 	path       []string  // flags of a command that opens it without a configuration
+
+	drilled func(context.Context, store.Drill) error // notes in the store how a drill went; nil with -i
 }
 
 // otherwise is what to do about a damaged point that -i found.

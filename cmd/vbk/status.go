@@ -39,16 +39,8 @@ func (env *environment) statusCommand() *cli.Command {
 }
 
 func (env *environment) status(c *cli.Context, format string) error {
-	if err := env.noArguments(c); err != nil {
+	if err := env.checkStatus(c, format); err != nil {
 		return err
-	}
-	switch format {
-	case "text", "json", "nagios", "prometheus", "html":
-	default:
-		return fmt.Errorf("flag -format: %q is none of text, json, nagios, prometheus, html", format)
-	}
-	if out := c.String("o"); isConfiguration(out) {
-		return fmt.Errorf("flag -o: %s is the name of a configuration", out)
 	}
 	cfg, err := env.load()
 	if err != nil {
@@ -68,18 +60,44 @@ func (env *environment) status(c *cli.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	s := statusOf(cfg, have, p)
-	text, code := new(strings.Builder), exitOK
-	if !s.OK {
-		code = exitUnsound
-	}
 	columns := env.columns()
 	if c.String("o") != "" {
 		columns = 0
 	}
+	text, code, err := statusOf(cfg, have, p).as(format, columns, func() outlook { return outlookOf(cfg, have, v.now) })
+	if err == nil {
+		err = env.deliver(text, format, c.String("o"))
+	}
+	if err != nil {
+		return err
+	}
+	return exit(code)
+}
+
+// checkStatus looks at the arguments alone.
+func (env *environment) checkStatus(c *cli.Context, format string) error {
+	if err := env.noArguments(c); err != nil {
+		return err
+	}
 	switch format {
-	case "text":
-		s.print(text, columns)
+	case "text", "json", "nagios", "prometheus", "html":
+	default:
+		return fmt.Errorf("flag -format: %q is none of text, json, nagios, prometheus, html", format)
+	}
+	if out := c.String("o"); isConfiguration(out) {
+		return fmt.Errorf("flag -o: %s is the name of a configuration", out)
+	}
+	return nil
+}
+
+// as is the status in a format, and the exit code; text in so many columns. What lies
+// ahead is worked out where it is shown.
+func (s status) as(format string, columns int, ahead func() outlook) (printed string, code int, err error) {
+	text := new(strings.Builder)
+	if !s.OK {
+		code = exitUnsound
+	}
+	switch format {
 	case "json":
 		err = writeJSON(text, s)
 	case "nagios":
@@ -89,15 +107,11 @@ func (env *environment) status(c *cli.Context, format string) error {
 	case "prometheus":
 		err = s.metrics(text, code)
 	case "html":
-		err = writePage(text, s, cfg, outlookOf(cfg, have, v.now))
+		err = writePage(text, s, s.config, ahead())
+	default:
+		s.print(text, columns)
 	}
-	if err == nil {
-		err = env.deliver(text.String(), format, c.String("o"))
-	}
-	if err != nil {
-		return err
-	}
-	return exit(code)
+	return text.String(), code, err
 }
 
 // deliver prints, or replaces a file whole. What a collector or a web server
@@ -120,7 +134,7 @@ func (env *environment) deliver(text, format, out string) error {
 // statusOf puts together what the stores hold, and what the plan says of it.
 func statusOf(cfg *config.Config, have plan.Inventory, p plan.Plan) status {
 	s := status{FormatVersion: statusVersion, Version: version, Timestamp: p.Created.UTC(), Instances: []machineStatus{}, Stores: []storeStatus{},
-		Unclaimed: p.Unclaimed, Departed: p.Departed, Failures: p.Failures, Checks: p.Checks, Complete: len(p.Failures) == 0, configuration: cfg.Name, hosts: have.Hosts}
+		Unclaimed: p.Unclaimed, Departed: p.Departed, Failures: p.Failures, Checks: p.Checks, Complete: len(p.Failures) == 0, config: cfg, hosts: have.Hosts}
 	t := tally{cfg: cfg, have: have, now: p.Created}
 	for _, i := range p.Instances {
 		if i.Want.Release == "" {
@@ -130,7 +144,7 @@ func statusOf(cfg *config.Config, have plan.Inventory, p plan.Plan) status {
 	s.Instances = append(s.Instances, t.unseen(p)...)
 	slices.SortFunc(s.Instances, func(a, b machineStatus) int { return strings.Compare(a.Address, b.Address) })
 	for _, found := range have.Stores {
-		s.Stores = append(s.Stores, storeStatus{Address: found.Address, Free: found.Free, Size: found.Size, Error: found.Error})
+		s.Stores = append(s.Stores, storeStatus{Address: found.Address, Free: found.Free, Size: found.Size, MinFree: t.store(found.Address).MinFree, Error: found.Error})
 	}
 	s.OK = len(s.problems()) == 0
 	return s

@@ -80,6 +80,8 @@ func (t tally) count(m *machineStatus, f store.Domain) {
 		m.LastError = fmt.Sprintf("a run of pid %d on %s since %s was cut off", a.PID, a.Host, a.Since.UTC().Format(time.RFC3339))
 	}
 	m.Running = f.Locked
+	m.LastAttempt = attemptIn(f)
+	m.LastDrill, m.LastBooted = drillsIn(f)
 }
 
 // unseen are machines with points whose host did not answer: what the stores
@@ -159,7 +161,7 @@ func (m machineStatus) state() string {
 		return stateLate
 	case m.Damaged > 0:
 		return stateDamaged
-	case m.Error != "" && !m.Running:
+	case m.Error != "" && !m.Running, m.attemptFailed():
 		return stateFailing
 	}
 	return stateOK

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -30,15 +31,15 @@ type status struct {
 	Departed      []plan.Departed      `json:"departed,omitempty"`
 	Failures      []plan.Failure       `json:"failures,omitempty"`
 
-	configuration string // its name
-	hosts         []plan.Host
+	config *config.Config
+	hosts  []plan.Host
 }
 
 // The states of a machine, the best first.
 const (
 	stateOK      = "ok"
 	stateIdle    = "idle"    // none is to be made now, due or not: the configuration says so
-	stateFailing = "failing" // the next point cannot be planned
+	stateFailing = "failing" // the next point cannot be planned, or the last attempt at it failed
 	stateDamaged = "damaged" // points do not restore
 	stateLate    = "late"    // its newest point is older than its rpo
 	stateMissing = "no point"
@@ -68,6 +69,9 @@ type machineStatus struct {
 	Stored      int64        `json:"stored_bytes"`
 	Verified    *time.Time   `json:"verified,omitempty"`     // when files of a point were read last
 	UnreadSince *time.Time   `json:"unread_since,omitempty"` // when those of the point that has waited longest were read, or written
+	LastAttempt *lastAttempt `json:"last_attempt,omitempty"`
+	LastDrill   *lastDrill   `json:"last_drill,omitempty"`
+	LastBooted  *lastDrill   `json:"last_booted_drill,omitempty"`
 
 	policy *config.Policy
 	folder store.Domain // what is counted
@@ -83,8 +87,12 @@ type storeStatus struct {
 	Address string `json:"address"`
 	Free    int64  `json:"free_bytes"`
 	Size    int64  `json:"size_bytes"`
+	MinFree int64  `json:"min_free_bytes,omitempty"` // are to stay free
 	Error   string `json:"error,omitempty"`
 }
+
+// full says whether nothing can be stored any more.
+func (s storeStatus) full() bool { return s.Error == "" && s.Size > 0 && s.Free <= s.MinFree }
 
 // problems are what is not as it should be, a sentence each.
 func (s status) problems() []string {
@@ -98,8 +106,11 @@ func (s status) problems() []string {
 			problem("%s: the newest point is %s old, rpo = %q", m.Address, age(*m.Age), spanOf(m.RPO))
 		case stateFailing, stateUnknown:
 			if !strings.HasPrefix(m.Error, m.Store+": ") { // told of the store
-				problem("%s: %s", m.Address, m.Error)
+				problem("%s: %s", m.Address, cmp.Or(m.Error, m.Attempted()))
 			}
+		}
+		if m.attemptFailed() && (m.State != stateFailing || m.Error != "" && m.Error != m.LastAttempt.Error) {
+			problem("%s: %s", m.Address, m.Attempted())
 		}
 		if m.Damaged > 0 {
 			problem("%s: %s damaged: vbk verify tells more", m.Address, are(m.Damaged, "point"))
@@ -108,6 +119,9 @@ func (s status) problems() []string {
 	for _, st := range s.Stores {
 		if st.Error != "" {
 			problem("%s: %s", st.Address, st.Error)
+		}
+		if st.full() {
+			problem("%s: %s free, and min_free = %s is to stay: no point can be made", st.Address, plan.Bytes(st.Free), plan.Bytes(st.MinFree))
 		}
 	}
 	for _, c := range s.Checks {
@@ -156,8 +170,14 @@ func (s status) oddities() []string {
 		if m.State == stateIdle {
 			remark("%s: %s", m.Address, m.Idle)
 		}
-		if m.LastError != "" {
+		if m.LastError != "" && !(m.attemptFailed() && m.LastAttempt.Outcome == attemptCutOff) { // told among the problems
 			remark("%s: %s; the next vbk apply cleans up", m.Address, m.LastError)
+		}
+		if text := m.Attempted(); text != "" && !m.attemptFailed() {
+			remark("%s: %s", m.Address, text)
+		}
+		if d := m.LastDrill; d != nil && !d.Booted {
+			remark("%s: the last drill, of %s at %s, has not booted: %s", m.Address, d.Point, fullTime(d.Began), d.Error)
 		}
 		if limit := 2 * time.Duration(m.verifyEvery()); limit > 0 && m.UnreadSince != nil && s.Timestamp.Sub(*m.UnreadSince) > limit {
 			remark("%s: files of a point were not read for %s and verify { every = %q }", m.Address, plan.Age(s.Timestamp.Sub(*m.UnreadSince)), m.verifyEvery())

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 func (s status) metrics(w io.Writer, code int) error {
 	registry := prometheus.NewRegistry()
 	g := gauges{registry}
-	if s.configuration != "" { // a collector refuses the same sample from two files
-		g.to = prometheus.WrapRegistererWith(prometheus.Labels{"configuration": utf8Text(s.configuration)}, registry)
+	if s.config.Name != "" { // a collector refuses the same sample from two files
+		g.to = prometheus.WrapRegistererWith(prometheus.Labels{"configuration": utf8Text(s.config.Name)}, registry)
 	}
 	g.gauge("vbk_build_info", "The version of vbk that wrote this.", "version", "goversion")(1, s.Version, runtime.Version())
 	g.gauge("vbk_last_run_timestamp_seconds", "When a command looked last.", "command")(float64(s.Timestamp.Unix()), "status")
@@ -67,18 +68,25 @@ func (s status) placeMetrics(g gauges) {
 	up := g.gauge("vbk_target_up", "1: the store could be read.", "target")
 	free := g.gauge("vbk_target_free_bytes", "Bytes free on the store's file system.", "target")
 	size := g.gauge("vbk_target_size_bytes", "Bytes of the store's file system.", "target")
+	minFree := g.gauge("vbk_target_min_free_bytes", "min_free of the store: with no more than that no point is made.", "target")
 	departed := g.gauge("vbk_departed_domains", "Folders whose machine is gone or claimed no more; they are kept.", "target")
+	orphaned := g.gauge("vbk_orphaned_chains", "Chains whose block is not in the configuration any more; they are kept.", "target")
 	for _, t := range s.Stores {
 		up(float64(truth(t.Error == "")), t.Address)
 		if t.Error == "" {
 			free(float64(t.Free), t.Address)
 			size(float64(t.Size), t.Address)
+			minFree(float64(t.MinFree), t.Address)
 		}
-		n := int64(0)
+		n, chains := int64(0), 0
 		for _, d := range s.Departed {
 			n += truth(d.Store == t.Address)
+			if d.Store == t.Address && d.Orphaned {
+				chains += d.Chains
+			}
 		}
 		departed(float64(n), t.Address)
+		orphaned(float64(chains), t.Address)
 	}
 	answered := g.gauge("vbk_host_up", "1: libvirt answered.", "host")
 	unprotected := g.gauge("vbk_unprotected_domains", "Machines that no block claims.", "host")
@@ -107,23 +115,35 @@ type family struct {
 }
 
 func machineFamilies() []family {
-	gauge := func(name, help string, value func(machineStatus) int64) family {
-		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) { sample(float64(value(m))) }}
-	}
-	some := func(name, help string, value func(machineStatus) int64) family { // none where it is 0
-		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
-			if v := value(m); v != 0 {
-				sample(float64(v))
-			}
-		}}
-	}
-	newest := func(name, help string, value func(store.Point) float64) family {
-		return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
-			if p := m.newestPoint(); p != nil {
-				sample(value(*p))
-			}
-		}}
-	}
+	return slices.Concat(pointFamilies(), attemptFamilies(), scheduleFamilies(), storedFamilies(), drillFamilies())
+}
+
+// each has a sample of every machine.
+func each(name, help string, value func(machineStatus) int64) family {
+	return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) { sample(float64(value(m))) }}
+}
+
+// known has one where the value is not 0.
+func known(name, help string, value func(machineStatus) int64) family {
+	return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
+		if v := value(m); v != 0 {
+			sample(float64(v))
+		}
+	}}
+}
+
+// with has one where there is the thing that it is about.
+func with[T any](name, help string, thing func(machineStatus) *T, value func(T) float64) family {
+	return family{name, help, nil, func(m machineStatus, sample func(float64, ...string)) {
+		if x := thing(m); x != nil {
+			sample(value(*x))
+		}
+	}}
+}
+
+// pointFamilies are about the newest point.
+func pointFamilies() []family {
+	newest := machineStatus.newestPoint
 	return []family{
 		{"vbk_backup_last_success_timestamp_seconds", "Start of the newest point that restores, by kind.", []string{"kind"}, func(m machineStatus, sample func(float64, ...string)) {
 			full, increment := m.newestOf()
@@ -134,29 +154,57 @@ func machineFamilies() []family {
 				sample(float64(increment.Start.Unix()), "inc")
 			}
 		}},
-		newest("vbk_backup_duration_seconds", "How long the newest point took.", func(p store.Point) float64 { return p.End.Sub(p.Start).Seconds() }),
-		newest("vbk_backup_written_bytes", "Bytes that the newest point stored.", func(p store.Point) float64 { return float64(p.Stored()) }),
-		newest("vbk_backup_freeze_seconds", "How long the guest stood still for the newest point, at most.", func(p store.Point) float64 { return float64(p.FrozenMS) / 1000 }),
-		some("vbk_backup_next_due_timestamp_seconds", "When the next point is due; none while one is due.", func(m machineStatus) int64 {
-			if m.Due == nil {
-				return 0
-			}
-			return m.Due.Unix()
+		with("vbk_backup_duration_seconds", "How long the newest point took.", newest, func(p store.Point) float64 { return p.End.Sub(p.Start).Seconds() }),
+		with("vbk_backup_read_bytes", "Bytes of the guest that were read for the newest point.", machineStatus.newestRead, func(p store.Point) float64 { return float64(p.Read) }),
+		with("vbk_backup_written_bytes", "Bytes that the newest point stored.", newest, func(p store.Point) float64 { return float64(p.Stored()) }),
+		with("vbk_backup_freeze_seconds", "How long the guest stood still for the newest point, at most.", newest, func(p store.Point) float64 { return float64(p.FrozenMS) / 1000 }),
+	}
+}
+
+// attemptFamilies are about what was tried last, and what stands against the next try.
+func attemptFamilies() []family {
+	last := func(m machineStatus) *lastAttempt { return m.LastAttempt }
+	return []family{
+		with("vbk_backup_last_attempt_timestamp_seconds", "When the last attempt to make a point that has ended began; none without any.", last, func(a lastAttempt) float64 { return float64(a.Began.Unix()) }),
+		with("vbk_backup_last_attempt_success", "1: it made a point; 0: it failed, or was cut off.", last, func(a lastAttempt) float64 { return float64(truth(a.Outcome == attemptOK || a.Point != "")) }),
+		each("vbk_backup_failing", "1: the next point cannot be planned, or the last attempt at it failed, or the store cannot be read.", func(m machineStatus) int64 {
+			return truth(m.State == stateUnknown || m.Error != "" && !m.Running || m.attemptFailed())
 		}),
-		some("vbk_backup_expected_interval_seconds", "every of the block; none where a schedule says when.", func(m machineStatus) int64 { return seconds(m.policy.Every) }),
-		some("vbk_rpo_limit_seconds", "rpo of the block: how old the newest point may be.", func(m machineStatus) int64 { return m.RPO }),
-		gauge("vbk_backup_failing", "1: the next point cannot be planned, or the store cannot be read.", func(m machineStatus) int64 {
-			return truth(m.State == stateFailing || m.State == stateUnknown)
-		}),
-		gauge("vbk_backup_interrupted", "1: the last run was cut off; the next cleans up.", func(m machineStatus) int64 { return truth(m.LastError != "") }),
-		gauge("vbk_backup_skipped", "1: the configuration says that no point is made now.", func(m machineStatus) int64 { return truth(m.State == stateIdle) }),
-		gauge("vbk_restore_points", "Points that exist.", func(m machineStatus) int64 { return int64(m.Points) }),
-		gauge("vbk_damaged_points", "Points that do not restore, as far as names and sizes tell, and what was verified.", func(m machineStatus) int64 { return int64(m.Damaged) }),
-		some("vbk_verify_last_success_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus) int64 { return unixOf(m.Verified) }),
-		some("vbk_unread_since_timestamp_seconds", "Since when the files of some point were not read: since they were written, or read last; none without points.",
+		each("vbk_backup_interrupted", "1: the last run was cut off; the next cleans up.", func(m machineStatus) int64 { return truth(m.LastError != "") }),
+		each("vbk_backup_skipped", "1: the configuration says that no point is made now.", func(m machineStatus) int64 { return truth(m.State == stateIdle) }),
+	}
+}
+
+// scheduleFamilies are about when points are due, and how old they may be.
+func scheduleFamilies() []family {
+	return []family{
+		known("vbk_backup_next_due_timestamp_seconds", "When the next point is due; none while one is due.", func(m machineStatus) int64 { return unixOf(m.Due) }),
+		known("vbk_backup_expected_interval_seconds", "every of the block; none where a schedule says when.", func(m machineStatus) int64 { return seconds(m.policy.Every) }),
+		known("vbk_rpo_limit_seconds", "rpo of the block: how old the newest point may be.", func(m machineStatus) int64 { return m.RPO }),
+	}
+}
+
+// storedFamilies are about all points.
+func storedFamilies() []family {
+	return []family{
+		each("vbk_restore_points", "Points that exist.", func(m machineStatus) int64 { return int64(m.Points) }),
+		each("vbk_damaged_points", "Points that do not restore, as far as names and sizes tell, and what was verified.", func(m machineStatus) int64 { return int64(m.Damaged) }),
+		known("vbk_verify_last_success_timestamp_seconds", "When files of a point were last read whole; none if never.", func(m machineStatus) int64 { return unixOf(m.Verified) }),
+		known("vbk_unread_since_timestamp_seconds", "Since when the files of some point were not read: since they were written, or read last; none without points.",
 			func(m machineStatus) int64 { return unixOf(m.UnreadSince) }),
-		gauge("vbk_chain_length", "Points of the newest chain.", func(m machineStatus) int64 { return int64(m.ChainLength) }),
-		gauge("vbk_stored_bytes", "Bytes of all points.", func(m machineStatus) int64 { return m.Stored }),
+		each("vbk_chain_length", "Points of the newest chain.", func(m machineStatus) int64 { return int64(m.ChainLength) }),
+		each("vbk_stored_bytes", "Bytes of all points.", func(m machineStatus) int64 { return m.Stored }),
+	}
+}
+
+// drillFamilies are about the points that were booted to try them.
+func drillFamilies() []family {
+	last, booted := func(m machineStatus) *lastDrill { return m.LastDrill }, func(m machineStatus) *lastDrill { return m.LastBooted }
+	return []family{
+		with("vbk_drill_last_attempt_timestamp_seconds", "When vbk drill was tried last; none if never.", last, func(d lastDrill) float64 { return float64(d.Began.Unix()) }),
+		with("vbk_drill_last_attempt_success", "1: the point has booted then.", last, func(d lastDrill) float64 { return float64(truth(d.Booted)) }),
+		with("vbk_drill_last_success_timestamp_seconds", "When a point was booted last; none if never.", booted, func(d lastDrill) float64 { return float64(d.Began.Unix()) }),
+		with("vbk_drill_restore_seconds", "How long that took from the start until it had booted.", booted, func(d lastDrill) float64 { return d.Took }),
 	}
 }
 
@@ -192,6 +240,16 @@ func (m machineStatus) newestPoint() *store.Point {
 		return increment
 	}
 	return full
+}
+
+// newestRead is the newest point if it tells what was read for it: older versions of
+// vbk did not record that.
+func (m machineStatus) newestRead() *store.Point {
+	p := m.newestPoint()
+	if p == nil || p.Read == 0 && readBytes(*p) > 0 {
+		return nil
+	}
+	return p
 }
 
 // block is the address of the machine's block.

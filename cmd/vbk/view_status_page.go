@@ -97,7 +97,7 @@ func pageOf(s status, cfg *config.Config, o outlook) statusPage {
 	p.Troubled = len(p.Attention)
 	p.Verdict = p.verdict(len(problems))
 	for _, st := range s.Stores {
-		p.Places = append(p.Places, placeOf(st, cfg, o))
+		p.Places = append(p.Places, placeOf(st, o))
 	}
 	return p
 }
@@ -150,7 +150,7 @@ func (p *statusPage) verdict(problems int) string {
 }
 
 // placeOf tells a store's space, now and later.
-func placeOf(st storeStatus, cfg *config.Config, o outlook) place {
+func placeOf(st storeStatus, o outlook) place {
 	p := place{storeStatus: st}
 	if st.Error != "" || st.Size <= 0 {
 		return p
@@ -163,12 +163,7 @@ func placeOf(st storeStatus, cfg *config.Config, o outlook) place {
 		fmt.Fprintf(&line, "%.1f,%.1f ", 100*float64(n)/float64(max(len(days)-1, 1)), 100-share(free))
 	}
 	p.Outlook = line.String()
-	var minFree int64
-	for _, c := range cfg.Stores {
-		if c.Address() == st.Address {
-			minFree = c.MinFree
-		}
-	}
+	minFree := st.MinFree
 	if minFree > 0 {
 		p.Limit = 100 - share(minFree)
 	}
