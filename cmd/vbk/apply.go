@@ -70,6 +70,7 @@ func (a application) fresh(c *cli.Context, cfg *config.Config) error {
 	}
 	a.env.showPlan(p)
 	if p.Empty() {
+		a.refused(ctx, p)
 		return exit(planCode(c, p))
 	}
 	if !c.Bool("auto-approve") {
@@ -86,6 +87,17 @@ func (a application) fresh(c *cli.Context, cfg *config.Config) error {
 		err = exit(planCode(c, p))
 	}
 	return err
+}
+
+// refused runs a plan without actions: what could not be planned is for the fail hooks,
+// and for whoever asks for the status later. The plan has told it here.
+func (a application) refused(ctx context.Context, p plan.Plan) {
+	view := newRunView(a.env, p)
+	executor.Run(ctx, p, a.bindings(a.parallel, func(e executor.Event) {
+		if e.Kind == executor.Warned {
+			view.event(e)
+		}
+	}))
 }
 
 // planAlone plans again, as long as -lock-timeout allows, while another vbk is

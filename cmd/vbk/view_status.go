@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -94,28 +94,18 @@ type storeStatus struct {
 // full says whether nothing can be stored any more.
 func (s storeStatus) full() bool { return s.Error == "" && s.Size > 0 && s.Free <= s.MinFree }
 
-// problems are what is not as it should be, a sentence each.
+// severity is how bad the states are, the worst first.
+var severity = []string{stateUnknown, stateMissing, stateLate, stateDamaged, stateFailing, stateIdle, stateOK}
+
+func bySeverity(a, b machineStatus) int {
+	return slices.Index(severity, a.State) - slices.Index(severity, b.State)
+}
+
+// problems are what is not as it should be, a sentence each: first of stores, which
+// may be why machines are not, then of machines, the worst first.
 func (s status) problems() []string {
 	var all []string
 	problem := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	for _, m := range s.Instances {
-		switch m.State {
-		case stateMissing:
-			problem("%s has no point", m.Address)
-		case stateLate:
-			problem("%s: the newest point is %s old, rpo = %q", m.Address, age(*m.Age), spanOf(m.RPO))
-		case stateFailing, stateUnknown:
-			if !strings.HasPrefix(m.Error, m.Store+": ") { // told of the store
-				problem("%s: %s", m.Address, cmp.Or(m.Error, m.Attempted()))
-			}
-		}
-		if m.attemptFailed() && (m.State != stateFailing || m.Error != "" && m.Error != m.LastAttempt.Error) {
-			problem("%s: %s", m.Address, m.Attempted())
-		}
-		if m.Damaged > 0 {
-			problem("%s: %s damaged: vbk verify tells more", m.Address, are(m.Damaged, "point"))
-		}
-	}
 	for _, st := range s.Stores {
 		if st.Error != "" {
 			problem("%s: %s", st.Address, st.Error)
@@ -124,10 +114,39 @@ func (s status) problems() []string {
 			problem("%s: %s free, and min_free = %s is to stay: no point can be made", st.Address, plan.Bytes(st.Free), plan.Bytes(st.MinFree))
 		}
 	}
+	for _, m := range slices.SortedStableFunc(slices.Values(s.Instances), bySeverity) {
+		for _, text := range m.problems() {
+			problem("%s%s", m.Address, text)
+		}
+	}
 	for _, c := range s.Checks {
 		if failed(c) {
 			problem("check %s: %s", c.Name, c.Message)
 		}
+	}
+	return all
+}
+
+// problems go on after the machine's address.
+func (m machineStatus) problems() (all []string) {
+	problem := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	tried := m.attemptFailed()
+	switch m.State {
+	case stateMissing:
+		problem(" has no point")
+	case stateLate:
+		problem(": the newest point is %s old, rpo = %q", age(*m.Age), spanOf(m.RPO))
+	}
+	if m.Damaged > 0 {
+		problem(": %s damaged: vbk verify tells more", are(m.Damaged, "point"))
+	}
+	switch {
+	case (m.State == stateFailing || m.State == stateUnknown) && m.Error != "" && !strings.HasPrefix(m.Error, m.Store+": "): // which is told of the store
+		problem(": %s", m.Error)
+		tried = tried && m.Error != m.LastAttempt.Error
+	}
+	if tried {
+		problem(": %s", m.Attempted())
 	}
 	return all
 }

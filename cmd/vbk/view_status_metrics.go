@@ -167,8 +167,8 @@ func attemptFamilies() []family {
 	return []family{
 		with("vbk_backup_last_attempt_timestamp_seconds", "When the last attempt to make a point that has ended began; none without any.", last, func(a lastAttempt) float64 { return float64(a.Began.Unix()) }),
 		with("vbk_backup_last_attempt_success", "1: it made a point; 0: it failed, or was cut off.", last, func(a lastAttempt) float64 { return float64(truth(a.Outcome == attemptOK || a.Point != "")) }),
-		each("vbk_backup_failing", "1: the next point cannot be planned, or the last attempt at it failed, or the store cannot be read.", func(m machineStatus) int64 {
-			return truth(m.State == stateUnknown || m.Error != "" && !m.Running || m.attemptFailed())
+		each("vbk_backup_failing", "1: the next point cannot be planned, or the store cannot be read.", func(m machineStatus) int64 {
+			return truth(m.State == stateUnknown || m.Error != "" && !m.Running)
 		}),
 		each("vbk_backup_interrupted", "1: the last run was cut off; the next cleans up.", func(m machineStatus) int64 { return truth(m.LastError != "") }),
 		each("vbk_backup_skipped", "1: the configuration says that no point is made now.", func(m machineStatus) int64 { return truth(m.State == stateIdle) }),

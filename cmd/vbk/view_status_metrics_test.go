@@ -25,6 +25,8 @@ func sampledMetrics(t *testing.T) string {
 	t.Helper()
 	_, s := fleetPage(t, 12)
 	s.Instances[2].Verified = &s.Timestamp
+	drill := lastDrill{Began: s.Timestamp, Booted: true, Took: 4.2}
+	s.Instances[2].LastDrill, s.Instances[2].LastBooted = &drill, &drill
 	s.Instances[2].Domain = "a\"b\\c\nd\xff"
 	var text strings.Builder
 	if err := s.metrics(&text, exitUnsound); err != nil {
@@ -96,8 +98,26 @@ func TestMonitoringExamples(t *testing.T) {
 			}
 		}
 	}
+	rules, tests := alertNames(t, "alerts.yml", `- alert: (\w+)`), alertNames(t, "alerts_test.yml", `alertname: (\w+)\n\s+exp_alerts:`)
+	if len(rules) < 10 || !slices.Equal(rules, tests) {
+		t.Errorf("alerts are %v, those that a test sees fire %v", rules, tests)
+	}
 	promtool(t, "", "check", "rules", "../../examples/monitoring/alerts.yml")
 	promtool(t, "", "test", "rules", "../../examples/monitoring/alerts_test.yml")
+}
+
+// alertNames are those in a file of the examples that a pattern finds.
+func alertNames(t *testing.T, file, pattern string) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../examples/monitoring/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, found[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // TestDashboardQueries has promtool read the dashboard's queries, as rules.

@@ -110,14 +110,13 @@ func hashOf(text string) string {
 
 // machines draws them, the worst first.
 func (p *statusPage) machines(cfg *config.Config, o outlook) {
-	order := []string{stateUnknown, stateMissing, stateLate, stateDamaged, stateFailing, stateIdle, stateOK}
 	counts := map[string]int{}
 	var all []card
 	for n, m := range p.Instances {
 		counts[m.State]++
 		all = append(all, cardOf(n, m, cfg, o, p.Timestamp))
 	}
-	for _, state := range order {
+	for _, state := range severity {
 		if counts[state] > 0 {
 			p.Counts = append(p.Counts, stateCount{state, counts[state]})
 		}
@@ -125,7 +124,7 @@ func (p *statusPage) machines(cfg *config.Config, o outlook) {
 	if len(all) >= manyMachines {
 		p.Overview = slices.Clone(all)
 	}
-	slices.SortStableFunc(all, func(a, b card) int { return slices.Index(order, a.State) - slices.Index(order, b.State) })
+	slices.SortStableFunc(all, func(a, b card) int { return bySeverity(a.machineStatus, b.machineStatus) })
 	for n := range min(mostOpen, len(all)) {
 		all[n].Open = true
 	}
