@@ -150,6 +150,9 @@ func (f *fleetOf) add(n int) {
 	if n%97 == 12 {
 		newest = newest.Add(-50 * time.Hour) // too old
 	}
+	if n%40 == 8 {
+		newest = newest.Add(-16 * time.Hour) // due, and tried
+	}
 	host := &f.have.Hosts[n%3]
 	if n%45 == 40 {
 		host = &f.have.Hosts[3] // which is silent
@@ -180,8 +183,26 @@ func (f *fleetOf) spoil(n int, folder *store.Domain) {
 	case n%30 == 5:
 		c.Manifest.Points[0].Protected = &store.Protection{Why: "before the upgrade & <after>", By: "ann"}
 	case n%110 == 60:
-		folder.Attempt = &store.Attempt{PID: 4711, Host: "backup-1", Since: f.now.Add(-time.Hour)}
+		folder.Attempt = &store.Attempt{PID: 4711, Host: "backup-1", Since: f.now.Add(-time.Hour), ID: "0badcafe"}
 	}
+	if n%40 == 8 || n%97 == 12 {
+		f.outcomes(folder).Failure = &store.Failure{Began: f.now.Add(-7 * time.Hour), Ended: f.now.Add(-7*time.Hour + time.Minute), Attempt: "0badcafe",
+			Error: "begin backup job: internal error: unable to execute QEMU command 'nbd-server-start': Failed to bind socket: <b>Permission denied</b>"}
+		f.outcomes(folder).Failure.After(*folder)
+	}
+	if n%20 == 3 {
+		f.outcomes(folder).Add(store.Drill{Began: f.now.AddDate(0, 0, -n), Point: c.Name + ".0", TookMS: 42_300})
+	}
+	if n%60 == 3 {
+		f.outcomes(folder).Add(store.Drill{Began: f.now.AddDate(0, 0, -1), Point: c.Name + ".1", Error: "the machine has not booted: it had 3m0s"})
+	}
+}
+
+func (f *fleetOf) outcomes(folder *store.Domain) *store.Outcomes {
+	if folder.Outcomes == nil {
+		folder.Outcomes = &store.Outcomes{FormatVersion: store.FormatVersion, UUID: folder.UUID, Domain: folder.Name}
+	}
+	return folder.Outcomes
 }
 
 func (f *fleetOf) folder(d virt.Domain, shelf int, newest time.Time, every time.Duration, points int, owner string) store.Domain {
@@ -196,7 +217,7 @@ func (f *fleetOf) folder(d virt.Domain, shelf int, newest time.Time, every time.
 		}
 		m := &folder.Chains[len(folder.Chains)-1].Manifest
 		bytes := int64(200+points*7+n*29%400) << 20
-		p := store.Point{Sequence: n % 7, Attempt: fmt.Sprintf("%08x", n+1), Kind: store.Increment, Parent: n%7 - 1, Start: start, End: start.Add(3 * time.Minute)}
+		p := store.Point{Sequence: n % 7, Attempt: fmt.Sprintf("%08x", n+1), Kind: store.Increment, Parent: n%7 - 1, Start: start, End: start.Add(3 * time.Minute), Read: bytes + 64<<20, FrozenMS: 120}
 		if n%7 == 0 {
 			p.Kind, bytes = store.Full, int64(5+points%4)<<30
 		}

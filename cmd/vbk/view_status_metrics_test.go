@@ -25,8 +25,6 @@ func sampledMetrics(t *testing.T) string {
 	t.Helper()
 	_, s := fleetPage(t, 12)
 	s.Instances[2].Verified = &s.Timestamp
-	drill := lastDrill{Began: s.Timestamp, Booted: true, Took: 4.2}
-	s.Instances[2].LastDrill, s.Instances[2].LastBooted = &drill, &drill
 	s.Instances[2].Domain = "a\"b\\c\nd\xff"
 	var text strings.Builder
 	if err := s.metrics(&text, exitUnsound); err != nil {
