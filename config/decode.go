@@ -84,16 +84,10 @@ func decodeFields[T any](r reader, attrs hcl.Attributes, fields []field[T], t *T
 			diags = append(diags, f.take(t, attr.Expr)...)
 			continue
 		}
-		v, more := r.in.value(attr.Expr)
-		if v.ContainsMarked() && !f.Sensitive {
-			more = append(more, failure("Sensitive value", fmt.Sprintf("%s must not be sensitive: only credentials and the env of a hook may be.", f.Name), attr.Expr.Range()))
-		}
+		v, more := f.value(r.in, attr.Expr)
 		diags = append(diags, more...)
-		v, _ = v.UnmarkDeep()
 		switch {
 		case more.HasErrors():
-		case v.IsNull() && f.Required:
-			diags = append(diags, failure("Missing required argument", fmt.Sprintf("The argument %q is required; null is no value.", f.Name), attr.Expr.Range()))
 		case v.IsNull():
 			f.reset(t, &defaults)
 			r.ledger.forget(r.prefix + f.Name)
@@ -114,6 +108,19 @@ func decodeFields[T any](r reader, attrs hcl.Attributes, fields []field[T], t *T
 		}
 	}
 	return diags
+}
+
+// value is that of the attribute, unmarked, where it may be there.
+func (f field[T]) value(in scope, e hcl.Expression) (cty.Value, hcl.Diagnostics) {
+	v, diags := in.value(e)
+	if v.ContainsMarked() && !f.Sensitive {
+		diags = append(diags, failure("Sensitive value", fmt.Sprintf("%s must not be sensitive: only credentials and the env of a hook may be.", f.Name), e.Range()))
+	}
+	v, _ = v.UnmarkDeep()
+	if v.IsNull() && f.Required && !diags.HasErrors() {
+		diags = append(diags, failure("Missing required argument", fmt.Sprintf("The argument %q is required; null is no value.", f.Name), e.Range()))
+	}
+	return v, diags
 }
 
 // refused tells why a value was not taken. One that is unknown is no mistake

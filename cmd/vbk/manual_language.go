@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vbk/config"
@@ -52,28 +53,11 @@ func writeBlock(m markup, b config.Block, where string) {
 	if b.Example != "" {
 		m.code("hcl", strings.TrimSuffix(b.Example, "\n"))
 	}
-	var rows [][]string
-	for _, a := range b.Arguments {
-		if a.Status != config.Later {
-			rows = append(rows, []string{"`" + a.Name + "`", a.Type, whereLeftOut(a), aboutArgument(a)})
-		}
-	}
-	heading := func(inner config.Block) string {
-		if where == "" {
-			return inner.Header()
-		}
-		return inner.Header() + " of " + where
-	}
-	for _, inner := range b.Blocks {
-		if inner.Status != config.Later {
-			rows = append(rows, []string{m.link("`"+inner.Header()+" { }`", anchor(heading(inner))), "block", "", about(inner)})
-		}
-	}
-	switch {
-	case b.Like != "":
+	if b.Like != "" {
 		m.paragraph("It has the arguments and defaults of " + m.link("`"+b.Like+"`", anchor(b.Like)) + " of the policy.")
 		return
-	case len(rows) > 0:
+	}
+	if rows := argumentRows(m, b, where); len(rows) > 0 {
 		m.table([]string{"argument", "type", "default", "description"}, rows)
 	}
 	if b.Policy {
@@ -91,10 +75,38 @@ func writeBlock(m markup, b config.Block, where string) {
 	}
 	for _, inner := range b.Blocks {
 		if inner.Status != config.Later {
-			m.block(heading(inner))
-			writeBlock(m, inner, heading(inner))
+			m.block(heading(inner, where))
+			writeBlock(m, inner, heading(inner, where))
 		}
 	}
+}
+
+// argumentRows are the arguments of a block, and the blocks in it.
+func argumentRows(m markup, b config.Block, where string) [][]string {
+	var rows [][]string
+	for _, a := range b.Arguments {
+		if a.Status == config.Later {
+			continue
+		}
+		kind := a.Type
+		if !slices.Contains([]string{"string", "bool", "number", "any"}, kind) {
+			kind = m.link(kind, "#types")
+		}
+		rows = append(rows, []string{"`" + a.Name + "`", kind, whereLeftOut(a), aboutArgument(a)})
+	}
+	for _, inner := range b.Blocks {
+		if inner.Status != config.Later {
+			rows = append(rows, []string{m.link("`"+inner.Header()+" { }`", anchor(heading(inner, where))), "block", "", about(inner)})
+		}
+	}
+	return rows
+}
+
+func heading(b config.Block, where string) string {
+	if where == "" {
+		return b.Header()
+	}
+	return b.Header() + " of " + where
 }
 
 // anchor is what links to a heading of Markdown name.
