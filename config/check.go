@@ -108,7 +108,7 @@ func (p *parser) removals(blocks, domains hcl.Blocks) {
 }
 
 func removedSpec() spec[Removed] {
-	return spec[Removed]{fields: []field[Removed]{expression("from", "reference", func(r *Removed, e hcl.Expression) hcl.Diagnostics {
+	return spec[Removed]{fields: []field[Removed]{expression("from", "address", func(r *Removed, e hcl.Expression) hcl.Diagnostics {
 		traversal, diags := hcl.AbsTraversalForExpr(e)
 		name, named := "", false
 		if !diags.HasErrors() && len(traversal) == 2 && traversal.RootName() == "domain" {

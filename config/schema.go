@@ -75,6 +75,7 @@ type Form struct {
 	About    string
 	Examples []string // in HCL
 	Mistakes []string // what is not accepted, in HCL
+	Pattern  string   // a regular expression that text of it matches, "" if there is none
 
 	read func(cty.Value) error // nil where it is more than a value
 }

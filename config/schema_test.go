@@ -98,7 +98,12 @@ func TestForms(t *testing.T) {
 					return diags
 				}
 				return nil
-			case f.Name == "reference": // the examples of the blocks have them
+			case f.Name == "address":
+				if _, diags = hcl.AbsTraversalForExpr(e); diags.HasErrors() {
+					return diags
+				}
+				return nil
+			case f.Name == "reference": // the examples of the blocks have those that are right
 				if strings.HasPrefix(source, `"`) {
 					_, err := storeReference(cty.StringVal(source))
 					return err

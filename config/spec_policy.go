@@ -55,8 +55,8 @@ func policySpec() spec[Domain] {
 
 // extendsField is evaluated before the block: it says what the block overrides.
 func extendsField() field[Domain] {
-	return before[Domain]("extends", "reference", "The policy that this one starts from, such as `policy.base`: what this block does not set holds as it is set there. "+
-		"That policy must not extend another one. A name is required, no expression.").otherwise("it starts from the defaults")
+	return before[Domain]("extends", "address", "The policy that this one starts from, such as `policy.base`: what this block does not set holds as it is set there. "+
+		"That policy must not extend another one.").otherwise("it starts from the defaults")
 }
 
 func policyFields() []field[Domain] {

@@ -44,7 +44,7 @@ func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 func (s spec[T]) firstSentence(argument string) string {
 	for _, f := range s.fields {
 		if f.Name == argument {
-			first, _, _ := strings.Cut(strings.ReplaceAll(f.About, "`", ""), ". ")
+			first, _, _ := strings.Cut(plain(f.About), ". ")
 			return strings.TrimSuffix(first, ".") + "."
 		}
 	}
