@@ -55,7 +55,7 @@ bench: deps ## compare with virtnbdbackup, nbdcopy, qemu-img and cp on a real QE
 microbench: deps ## run the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-docs: deps ## write the generated pages: docs/manual.md, docs/reference.md
+docs: deps ## write the generated pages: docs/manual.md, docs/reference.md, docs/schema/configuration.json
 	UPDATE_DOCS=1 $(GO) test ./cmd/vbk -run ManualPage -count 1
 
 cover: deps ## coverage of all packages

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -11,32 +12,45 @@ import (
 
 func (env *environment) manualCommand() *cli.Command {
 	return &cli.Command{
-		Name: "manual", Usage: "print the manual: of commands, flags and exit codes, or of the language",
-		UsageText:   "vbk manual [-format man|markdown] [language]",
-		Description: "  vbk manual | man -l -\n  vbk manual language | man -l -",
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: man or markdown", Value: "man"}},
+		Name: "manual", Usage: "print the manual: of commands, flags and exit codes, or of the language", ArgsUsage: "[commands|language]",
+		UsageText: "vbk manual [-format man|markdown] [commands|language]\nvbk manual -format schema language",
+		Description: "  vbk manual | man -l -\n  vbk manual language | man -l -\n  vbk manual -format schema language > vbk.schema.json\n\n" +
+			"The schema is a JSON Schema for *.vbk.json files, by which editors complete and check.",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: man, markdown or schema", Value: "man"}},
 		Action: func(c *cli.Context) error {
-			var m markup
-			switch format := c.String("format"); format {
-			case "man":
-				m = new(roff)
-			case "markdown":
-				m = new(markdownManual)
-			default:
-				return fmt.Errorf("flag -format: %q is none of man, markdown", format)
+			page := c.Args().First()
+			if c.NArg() > 1 || c.NArg() == 1 && page != "commands" && page != "language" {
+				return hint(fmt.Errorf("there is no manual %q: commands, language", strings.Join(c.Args().Slice(), " ")), "vbk manual language")
 			}
-			switch page := c.Args().First(); {
-			case c.NArg() == 0:
-				writeManual(m, c.App)
-			case c.NArg() == 1 && page == "language":
-				writeLanguage(m, config.Describe())
-			default:
-				return fmt.Errorf("there is no manual %q: vbk manual, or vbk manual language", strings.Join(c.Args().Slice(), " "))
-			}
-			fmt.Fprint(env.stdout, m.String())
-			return nil
+			return env.manual(c.App, c.String("format"), page == "language")
 		},
 	}
+}
+
+func (env *environment) manual(app *cli.App, format string, ofLanguage bool) error {
+	var m markup
+	switch {
+	case format == "man":
+		m = new(roff)
+	case format == "markdown":
+		m = new(markdownManual)
+	case format == "schema" && ofLanguage:
+		out := json.NewEncoder(env.stdout)
+		out.SetIndent("", "  ")
+		out.SetEscapeHTML(false)
+		return out.Encode(config.Describe().JSONSchema())
+	case format == "schema":
+		return hint(fmt.Errorf("flag -format: schema is of the language"), "vbk manual -format schema language")
+	default:
+		return fmt.Errorf("flag -format: %q is none of man, markdown, schema", format)
+	}
+	if ofLanguage {
+		writeLanguage(m, config.Describe())
+	} else {
+		writeManual(m, app)
+	}
+	fmt.Fprint(env.stdout, m.String())
+	return nil
 }
 
 // writeManual says what -help says, of all commands, and what stands around them.

@@ -86,12 +86,14 @@ func manIsContent(t *testing.T, page string) {
 	}
 }
 
-// TestManualPage: docs/manual.md and docs/reference.md are the manuals of this
-// program. UPDATE_DOCS=1 writes them.
+// TestManualPage: docs/manual.md, docs/reference.md and the schema of the language
+// are what this program prints. UPDATE_DOCS=1 writes them.
 func TestManualPage(t *testing.T) {
 	for name, args := range map[string][]string{
 		"manual.md":    {"manual", "-format", "markdown"},
 		"reference.md": {"manual", "-format", "markdown", "language"},
+
+		"schema/configuration.json": {"manual", "-format", "schema", "language"},
 	} {
 		file, text := "../../docs/"+name, helpRaw(t, args...)
 		if os.Getenv("UPDATE_DOCS") == "1" {
