@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,11 +22,11 @@ import (
 // table or a comment, outside of fenced blocks, to be run as it stands there, its
 // placeholders filled in, by a line "typed" of a script.
 func TestProseIsRun(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/prose*.txtar")
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	typedLine := regexp.MustCompile(`(?m)^typed (?:\d+ )?'([^']*(?:''[^']*)*)'`)
+	typedLine := regexp.MustCompile(`(?m)^(?:\[[a-z:]+\] )?typed (?:\d+ )?'([^']*(?:''[^']*)*)'`)
 	isTyped := map[string]bool{}
 	for _, file := range scripts {
 		text, err := os.ReadFile(file)
@@ -67,7 +69,8 @@ func commandsInProse(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	// A name of a command alone, as of a chapter, is none; nor is what is no command line.
-	line := regexp.MustCompile(`^(?:[-*/0-9 ]+ root )?vbk (?:-chdir \S+ )?[a-z]+ \S|^VBK_[A-Z]+=\S+ vbk `)
+	line := regexp.MustCompile(`^(?:[-*/0-9 ]+ root )?vbk (?:-chdir \S+ )?[a-z]+ \S|^VBK_[A-Z]+=\S+ vbk |` + // or one of these, with a file
+		`^(?:qemu-img|sgdisk|fdisk|debugfs|virtnbdrestore) -?\S+ .*[A-Z/]`)
 	found := map[string]string{}
 	add := func(command, place string) {
 		if line.MatchString(command) {
@@ -99,6 +102,53 @@ func commandsInProse(t *testing.T) map[string]string {
 		}
 	}
 	return found
+}
+
+// TestToolsInProse: the subcommands and options of virsh, and the targets of make, that
+// the pages name are known to these.
+func TestToolsInProse(t *testing.T) {
+	if _, err := exec.LookPath("virsh"); err != nil {
+		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range pages(t) {
+		for _, l := range outsideOfBlocks(t, page) {
+			for n, span := range strings.Split(l, "`") {
+				words := strings.Fields(span)
+				if n%2 == 0 || len(words) < 2 {
+					continue
+				}
+				switch words[0] {
+				case "make":
+					seen++
+					if !bytes.Contains(makefile, []byte("\n"+words[1]+":")) {
+						t.Errorf("%s: %s: there is no such target", page, span)
+					}
+				case "virsh":
+					seen++
+					help, err := exec.Command("virsh", "help", words[1]).CombinedOutput()
+					if err != nil {
+						t.Errorf("%s: %s: %s", page, span, help)
+					}
+					for _, w := range words[2:] {
+						if strings.HasPrefix(w, "--") && !bytes.Contains(help, []byte(w+" ")) {
+							t.Errorf("%s: %s: virsh does not know %s", page, span, w)
+						}
+					}
+				}
+			}
+		}
+	}
+	if seen < 15 {
+		t.Errorf("found only %d commands", seen)
+	}
 }
 
 // TestPageConfigurations: what stands in HCL in a page, but for fragments in the pages of
