@@ -73,10 +73,10 @@ func (a application) fresh(c *cli.Context, cfg *config.Config) error {
 		a.refused(ctx, p)
 		return exit(planCode(c, p))
 	}
-	if !c.Bool("auto-approve") {
-		if err := a.env.ask(ctx); err != nil {
-			return err
-		}
+	if c.Bool("auto-approve") {
+		fmt.Fprintln(a.env.stdout)
+	} else if err := a.env.ask(ctx); err != nil {
+		return err
 	}
 	view := newRunView(a.env, p)
 	for _, i := range p.Instances {

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,55 +12,6 @@ import (
 	"github.com/mattn/go-runewidth"
 	"pgregory.net/rapid"
 )
-
-// screen is as much of a terminal as bars need.
-type screen struct {
-	mu    sync.Mutex
-	lines []string // above the cursor, which is at the start of a line
-	width int
-}
-
-var (
-	up     = regexp.MustCompile("^\x1b\\[([0-9]+)A\x1b\\[J")
-	colour = regexp.MustCompile("\x1b\\[[0-9]*m")
-)
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text := string(p)
-	for line := range strings.Lines(text) {
-		if m := up.FindStringSubmatch(line); m != nil {
-			n, _ := strconv.Atoi(m[1]) // digits
-			s.lines = s.lines[:len(s.lines)-n]
-			line = line[len(m[0]):]
-		}
-		line, whole := strings.CutSuffix(line, "\n")
-		line = colour.ReplaceAllString(line, "")
-		if !whole && line != "" || strings.Contains(line, "\x1b") {
-			return 0, fmt.Errorf("line %q", line)
-		}
-		if !whole {
-			continue
-		}
-		for r := []rune(line); ; r = r[s.width:] { // a terminal wraps
-			s.lines = append(s.lines, strings.TrimRight(string(r[:min(len(r), s.width)]), " "))
-			if len(r) <= s.width {
-				break
-			}
-		}
-	}
-	return len(p), nil
-}
-
-func (s *screen) want(t *testing.T, lines ...string) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if got, want := strings.Join(s.lines, "\n"), strings.Join(lines, "\n"); got != want {
-		t.Fatalf("the terminal shows\n%s\nwant\n%s", got, want)
-	}
-}
 
 // clock is read from several goroutines.
 type clock struct {
@@ -81,71 +31,165 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// onScreen are bars, and how to have them on the screen for certain.
-func onScreen(t *testing.T, width int, color bool) (*environment, *bars, *screen, *clock, func()) {
-	s, c := &screen{width: width}, &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	env := &environment{stdout: s, stderr: &bytes.Buffer{}, terminal: true, color: color, width: width, now: c.read,
-		exit: func(int) { panic("a bug in the bars") }}
+// onScreen are bars on a terminal.
+func onScreen(t *testing.T, width, height int) (*environment, *bars, *screen, *clock) {
+	t.Helper()
+	s, err := openScreen(width, height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	env := &environment{stdout: s.tty, stderr: s.tty, terminal: true, color: true, size: s.size, now: c.read,
+		getenv: func(string) string { return "" }, exit: func(int) { panic("a bug in the bars") }}
 	b := env.newBars()
-	t.Cleanup(env.endBars)
-	return env, b, s, c, func() { b.redraw(); b.redraw(); b.redraw() }
+	t.Cleanup(func() {
+		env.endBars()
+		s.hangUp()
+		s.keyboard.Close()
+	})
+	return env, b, s, c
 }
 
-func TestBars(t *testing.T) {
-	for _, color := range []bool{false, true} {
-		env, b, s, c, draw := onScreen(t, 80, color)
-		b.expect(5 << 30)
-		b.print("making web01...\n")
-		b.set("1", "web01 vda", 0, 2<<30)
-		draw()
-		s.want(t, "making web01...",
-			"web01 vda [                            ]      0 B of 2.00 GiB               -:--",
-			"total     [                            ]      0 B of 5.00 GiB               -:--")
-		b.set("1", "web01 vda", 1<<20, 2<<30)
-		c.pass(2 * time.Second)
-		b.set("1", "web01 vda", 1<<30, 2<<30)
-		b.set("1", "web01 vda", 1<<20, 2<<30) // late, from another goroutine
-		env.announce("\nvbk: interrupt\n")
-		draw()
-		s.want(t, "making web01...", "", "vbk: interrupt",
-			"web01 vda [==============              ] 1.00 GiB of 2.00 GiB  512 MiB/s    0:02",
-			"total     [======                      ] 1.00 GiB of 5.00 GiB  512 MiB/s    0:08")
-		c.pass(time.Second)
-		b.set("2", "a-database-with-a-long-name vdb", 3<<30, 2<<30) // more than the estimate
-		draw()
-		s.want(t, "making web01...", "", "vbk: interrupt",
-			"web01 vda                [=======      ] 1.00 GiB of 2.00 GiB  341 MiB/s    0:03",
-			"a-database-with-a-long-… [=============] 3.00 GiB of 3.00 GiB               -:--",
-			"total                    [==========   ] 4.00 GiB of 5.00 GiB 1.33 GiB/s    0:01")
-		b.endAll("1")
-		b.end("2")
-		b.end("2") // once more
-		env.endBars()
-		s.want(t, "making web01...", "", "vbk: interrupt")
-		env.announce("vbk: done\n")
-		b.print("late\n")
-		s.want(t, "making web01...", "", "vbk: interrupt", "late")
+func (s *screen) want(t *testing.T, lines ...string) {
+	t.Helper()
+	s.sync()
+	if got, want := strings.Join(s.lines(), "\n"), strings.Join(lines, "\n"); got != want {
+		t.Fatalf("the terminal shows\n%s\nwant\n%s", got, want)
 	}
 }
 
+func TestBars(t *testing.T) {
+	env, b, s, c := onScreen(t, 80, 24)
+	b.expect(5<<30, 2)
+	b.print("making web01...\n")
+	b.set("1", "web01", "vda", 0, 2<<30)
+	b.redraw()
+	s.want(t, "making web01...",
+		"web01 vda          [                 ]      0 B of 2.00 GiB                -:--",
+		"total, 0 of 2 done [                 ]      0 B of 5.00 GiB                -:--")
+	b.set("1", "web01", "vda", 1<<20, 2<<30)
+	c.pass(2 * time.Second)
+	b.set("1", "web01", "vda", 1<<30, 2<<30)
+	b.set("1", "web01", "vda", 1<<20, 2<<30) // late, from another goroutine
+	s.interrupt()
+	env.announce("\nvbk: interrupt\n")
+	b.redraw()
+	s.want(t, "making web01...", "vbk: interrupt",
+		"web01 vda          [========         ] 1.00 GiB of 2.00 GiB  512 MiB/s     0:02",
+		"total, 0 of 2 done [===              ] 1.00 GiB of 5.00 GiB  512 MiB/s     0:08")
+	c.pass(time.Second)
+	b.set("2", "a-database-with-a-long-name", "vdb", 3<<30, 2<<30) // more than the estimate
+	env.complain(errors.New("in between"))
+	b.redraw()
+	s.want(t, "making web01...", "vbk: interrupt", "vbk: in between",
+		"web01 vda               [======      ] 1.00 GiB of 2.00 GiB  341 MiB/s     0:03",
+		"a-databas..ong-name vdb [============] 3.00 GiB of 3.00 GiB                -:--",
+		"total, 0 of 2 done      [=========   ] 4.00 GiB of 5.00 GiB 1.33 GiB/s     0:01")
+	b.endAll("1")
+	b.end("2")
+	b.end("2") // once more
+	b.finish()
+	env.endBars()
+	s.want(t, "making web01...", "vbk: interrupt", "vbk: in between")
+	env.announce("vbk: done\n")
+	b.print("late\n")
+	s.want(t, "making web01...", "vbk: interrupt", "vbk: in between", "vbk: done", "late")
+}
+
+// TestBarsOfMany: more bars than lines show the total and the latest, and leave
+// nothing behind in what has scrolled away.
+func TestBarsOfMany(t *testing.T) {
+	env, b, s, c := onScreen(t, 80, 6)
+	b.expect(100<<20, 100)
+	for n := range 100 {
+		key := strconv.Itoa(n)
+		b.set(key, "web"+key, "vda", 0, 1<<20)
+		b.print("making web" + key + "...\n")
+		b.redraw()
+		c.pass(time.Second)
+	}
+	s.sync()
+	var made []string
+	for n := range 100 {
+		made = append(made, fmt.Sprintf("making web%d...", n))
+	}
+	all := s.lines()
+	if got := len(all) - len(made); got != 5 {
+		t.Errorf("%d bars are on a screen of 6 lines", got)
+	}
+	for n, want := range []string{"web96 ", "web97 ", "web98 ", "web99 ", "total, 0 of 100 done "} {
+		if got := all[len(made)+n]; !strings.HasPrefix(got, want) {
+			t.Errorf("bar %d is %q", n, got)
+		}
+	}
+	env.endBars()
+	s.want(t, made...)
+}
+
+// TestBarsResized: what a terminal may have wrapped stays, and nothing printed is lost.
+func TestBarsResized(t *testing.T) {
+	env, b, s, _ := onScreen(t, 100, 24)
+	b.print("making web01...\n")
+	b.set("1", "web01", "vda", 0, 2<<30)
+	b.redraw()
+	s.sync()
+	if err := s.resize(60, 24); err != nil {
+		t.Fatal(err)
+	}
+	b.set("1", "web01", "vda", 1<<30, 2<<30)
+	b.redraw()
+	b.set("1", "web01", "vda", 2<<30, 2<<30)
+	b.redraw()
+	if err := s.resize(120, 24); err != nil {
+		t.Fatal(err)
+	}
+	b.redraw()
+	b.print("done\n")
+	env.endBars()
+	s.want(t, "making web01...",
+		"web01 vda [                                              ]", "done")
+}
+
+// TestFrozenBars: a second Ctrl-C leaves the bars as they were, with its words below.
+func TestFrozenBars(t *testing.T) {
+	env, b, s, _ := onScreen(t, 80, 24)
+	b.set("1", "web01", "vda", 0, 2<<30)
+	b.redraw()
+	s.interrupt()
+	env.lastWords(func() string { return "\nvbk: left as it is\n" })
+	b.set("1", "web01", "vda", 1<<30, 2<<30)
+	b.print("late\n")
+	b.redraw()
+	env.endBars()
+	s.want(t, "web01 vda [                          ]      0 B of 2.00 GiB                -:--", "vbk: left as it is")
+}
+
 // TestBarWidth: a line is never wider than the terminal, whatever the label and
-// the amounts.
+// the amounts, and names the disk.
 func TestBarWidth(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	rapid.Check(t, func(rt *rapid.T) {
-		size := rapid.Int64Range(0, 1<<50)
-		width := rapid.IntRange(80, 200).Draw(rt, "width")
-		_, b, s, c, draw := onScreen(t, width, false)
-		label := rapid.StringMatching(`[a-zA-Z0-9. äλ-]{1,70}`).Draw(rt, "label")
-		done := size.Draw(rt, "done")
-		b.set("1", label, 0, 1)
-		c.pass(time.Duration(rapid.Int64Range(0, 1<<55).Draw(rt, "elapsed")))
-		b.set("1", label, done, done+size.Draw(rt, "left"))
-		draw()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, line := range s.lines {
-			if n := runewidth.StringWidth(line); n > width || len(s.lines) != 1 {
-				rt.Fatalf("%d columns of %d: %q", n, width, s.lines)
+		size := rapid.Int64Range(0, 1<<60)
+		width := rapid.IntRange(40, 250).Draw(rt, "width")
+		var all []*row
+		b := bars{rows: map[string]*row{}, now: func() time.Time { return now }, total: &row{begun: now}, planned: 1000, done: 999}
+		for n := range rapid.IntRange(1, 5).Draw(rt, "bars") {
+			r := &row{name: rapid.StringMatching(`[a-zA-Z0-9. äλ-]{0,70}`).Draw(rt, "name"), disk: rapid.StringMatching(`[sv]d[a-z]{1,2}`).Draw(rt, "disk"),
+				begun: now.Add(-time.Duration(rapid.Int64Range(0, 1<<55).Draw(rt, "elapsed"))), done: size.Draw(rt, "done"), place: n}
+			r.total = r.done + size.Draw(rt, "left")
+			b.rows[strconv.Itoa(n)] = r
+			all = append(all, r)
+		}
+		lines := b.lines(width, 24)
+		for n, line := range lines {
+			if got := runewidth.StringWidth(line); got >= width {
+				rt.Fatalf("%d columns of %d: %q", got, width, line)
+			}
+			if n < len(all) && width >= 70 && !strings.Contains(line, all[n].disk+" ") {
+				rt.Fatalf("%q does not name disk %s", line, all[n].disk)
+			}
+			if n > 0 && runewidth.StringWidth(line) != runewidth.StringWidth(lines[0]) {
+				rt.Fatalf("lines differ in width: %q", lines)
 			}
 		}
 	})

@@ -173,7 +173,7 @@ func makeStore(t *testing.T, dir string) (first, second []byte) {
 	th := &theatre{
 		hosts:  map[string]*twin{"qemu:///system": h},
 		random: &dice{source: rand.NewChaCha8(sha256.Sum256([]byte(t.Name())))},
-		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		time:   clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
 	}
 	const uuid = "4c1f9d2a-0000-4000-8000-000000000000"
 	h.Define(virt.Domain{Name: "web01", UUID: uuid, ProcessUID: -1, Disks: []virt.Disk{{Target: "vda", Type: "file", Source: "/images/vda"}}},
@@ -181,7 +181,7 @@ func makeStore(t *testing.T, dir string) (first, second []byte) {
 	run := func(args ...string) {
 		var out bytes.Buffer
 		env := &environment{
-			stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, root: true, width: 80, dir: dir,
+			stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(string) string { return "" }, root: true, dir: dir,
 			now: th.clock, random: th.random, openHost: th.openHost, dial: th.dial,
 		}
 		if code := env.main(context.Background(), append([]string{"vbk"}, args...)); code != 0 {
@@ -191,7 +191,7 @@ func makeStore(t *testing.T, dir string) (first, second []byte) {
 	run("init")
 	run("apply", "-auto-approve")
 	first = h.Content(uuid, "vda")
-	th.now = th.now.Add(25 * time.Hour)
+	th.time.pass(25 * time.Hour)
 	h.Write(uuid, "vda", 1<<19, noise(1<<20, "second"))
 	h.Zero(uuid, "vda", 0, 1<<18)
 	run("apply", "-auto-approve")

@@ -44,7 +44,7 @@ func (env *environment) format(files []string, check, show bool) error {
 		before, after, diags := config.FormatFile(path)
 		if diags.HasErrors() {
 			code = exitUsage
-			if err := config.WriteDiagnostics(env.stderr, config.Files{path: {Bytes: before}}, diags, env.width, env.color); err != nil {
+			if err := config.WriteDiagnostics(env.stderr, config.Files{path: {Bytes: before}}, diags, env.diagnosticWidth(), env.errColor); err != nil {
 				return fmt.Errorf("print diagnostics: %w", err)
 			}
 			continue

@@ -65,7 +65,7 @@ func TestHooksExample(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	th := &theatre{hosts: map[string]*twin{}, random: &dice{source: rand.NewChaCha8(sha256.Sum256([]byte(t.Name())))}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	th := &theatre{hosts: map[string]*twin{}, random: &dice{source: rand.NewChaCha8(sha256.Sum256([]byte(t.Name())))}, time: clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}}
 	h := &twin{Host: virttest.New()}
 	th.hosts["qemu:///system"] = h
 	for n, name := range []string{"erp", "web01"} {
@@ -75,7 +75,7 @@ func TestHooksExample(t *testing.T) {
 	vbk := func(code int, args ...string) string {
 		var out bytes.Buffer
 		env := &environment{
-			stdin: strings.NewReader(""), stdout: &out, stderr: &out, root: true, width: 80, dir: dir,
+			stdin: strings.NewReader(""), stdout: &out, stderr: &out, root: true, dir: dir,
 			getenv: func(name string) string {
 				return map[string]string{"VBK_VAR_webhook": server.URL + "/chat/s3cret", "VBK_VAR_ping": server.URL + "/ping/1"}[name]
 			},
@@ -95,7 +95,7 @@ func TestHooksExample(t *testing.T) {
 		t.Errorf("%d pings in %q", n, told)
 	}
 
-	th.now = th.now.Add(25 * time.Hour)
+	th.time.pass(25 * time.Hour)
 	flush("echo the application says \\\"no\\\" >&2; exit 1")
 	vbk(3, "apply", "-auto-approve", "-target", "domain.erp")
 	told = service.take()

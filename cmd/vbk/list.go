@@ -66,8 +66,8 @@ func (env *environment) listStores(c *cli.Context) error {
 }
 
 func (env *environment) printPoints(cfg *config.Config, all []located) {
-	var points table
-	head := []any{"POINT", "TIME (UTC)", "KIND", "DISKS", "STORED", "HELD BY"}
+	points := env.table()
+	head := []any{"POINT", "TIME (UTC)", "KIND", "DISKS", amounts("STORED"), "HELD BY"}
 	verified := slices.ContainsFunc(all, located.verified)
 	if verified {
 		head = slices.Insert(head, 5, any("VERIFIED"))
@@ -158,8 +158,8 @@ func (env *environment) printShelf(s shelf) {
 		fmt.Fprintln(env.stdout, "No restore points.")
 		return
 	}
-	var points table
-	points.row("POINT", "TIME", "KIND", "DISKS", "SIZE", "STATE")
+	points := env.table()
+	points.row("POINT", "TIME", "KIND", "DISKS", amounts("SIZE"), "STATE")
 	for _, p := range s.points {
 		points.row(p.name, p.when, p.kind, strings.Join(p.disks, ","), plan.Bytes(p.size), p.state())
 	}

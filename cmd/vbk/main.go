@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -32,8 +33,9 @@ func realMain() int {
 	debug.SetTraceback("crash")
 	env := &environment{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
-		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), width: terminalWidth(),
-		now: time.Now, random: rand.Reader, dial: dialNBD, guard: guard, detach: detach, exit: os.Exit,
+		root: os.Geteuid() == 0, terminal: term.IsTerminal(int(os.Stdout.Fd())), errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+		size: func() (int, int, error) { return term.GetSize(int(os.Stdout.Fd())) },
+		now:  time.Now, random: rand.Reader, dial: dialNBD, guard: guard, detach: detach, exit: os.Exit,
 	}
 	env.openHost = env.openLibvirt
 	ctx, stop := env.interruptible(context.Background())
@@ -41,22 +43,39 @@ func realMain() int {
 	return env.main(ctx, os.Args)
 }
 
-func terminalWidth() int {
-	width, _, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil || width < 40 {
+// terminalSize is how large the terminal is now.
+func (env *environment) terminalSize() (width, height int) {
+	if env.size == nil {
+		return 80, 24
+	}
+	width, height, err := env.size()
+	if err != nil || width < 20 || height < 2 {
+		return 80, 24
+	}
+	return width, height
+}
+
+// diagnosticWidth is where explanations on stderr are wrapped.
+func (env *environment) diagnosticWidth() int {
+	if !env.errTerminal {
 		return 80
 	}
+	width, _ := env.terminalSize()
 	return width
 }
+
+// dumb says whether the terminal knows neither colours nor a cursor that moves.
+func (env *environment) dumb() bool { return env.getenv("TERM") == "dumb" }
 
 // environment is everything outside that a command uses; tests bring their own.
 type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	root           bool // the user is
-	terminal       bool // stdout is one
-	width          int  // columns
+	root           bool                                  // the user is
+	terminal       bool                                  // stdout is one
+	errTerminal    bool                                  // stderr is one
+	size           func() (width, height int, err error) // of the terminal, in characters
 	now            func() time.Time
 	random         io.Reader
 	openHost       func(ctx context.Context, uri string, readOnly bool) (hypervisor, error)
@@ -65,11 +84,14 @@ type environment struct {
 	dial           func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 	exit           func(int)
 
-	color bool
-	dir   string  // the directory to work in; -chdir changes it
-	vars  varArgs // -var and -var-file
-	files config.Files
-	bars  atomic.Pointer[bars] // nil while none are on the terminal
+	color    bool    // on stdout
+	errColor bool    // on stderr
+	dir      string  // the directory to work in; -chdir changes it
+	vars     varArgs // -var and -var-file
+	files    config.Files
+	bars     atomic.Pointer[bars] // nil while none are on the terminal
+
+	running atomic.Pointer[runView] // nil while nothing is applied
 
 	streams []*stream   // of -json and -json-into
 	log     *journal    // nil before it is opened
@@ -150,36 +172,72 @@ func (env *environment) complain(err error) {
 		env.tellProblem("error", err.Error(), next)
 		env.logs().Error("error", "error", err)
 	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintf(env.stderr, "vbk: %s\n", text)
+	if b := env.bars.Load(); b != nil {
+		b.pane.aside(func() { env.printProblem(err, next) })
+		return
+	}
+	env.printProblem(err, next)
+}
+
+func (env *environment) printProblem(err error, next string) {
+	paint, text := painter(env.errColor), err.Error()
+	who := paint.red("vbk:")
+	if strings.HasPrefix(text, "warning: ") {
+		who = paint.yellow("vbk:")
+	}
+	if text != "" {
+		fmt.Fprintf(env.stderr, "%s %s\n", who, text)
 	}
 	if next != "" {
 		fmt.Fprintf(env.stderr, "vbk: hint: %s\n", next)
 	}
 }
 
+// interruptError is why a command ends before its end.
+type interruptError struct{ signal os.Signal }
+
+func (e *interruptError) Error() string { return "interrupted by signal: " + e.signal.String() }
+
 // interruptible cancels the context at the first signal, so that jobs end
 // cleanly; the second exits at once.
 func (env *environment) interruptible(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, endings()...)
 	// Nobody reads the output any more: what has begun goes on all the same, and
 	// writing fails. Go would end the process in the middle of a job.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, cancel := env.heed(parent, signals)
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+func (env *environment) heed(parent context.Context, signals <-chan os.Signal) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
 	env.beside(func() {
 		s, ok := <-signals
 		if !ok {
 			return
 		}
-		env.announce(fmt.Sprintf("\nvbk: %v: ending jobs cleanly; a second one exits at once\n", s))
-		cancel(fmt.Errorf("interrupted by signal: %v", s))
+		env.announce(fmt.Sprintf("\nvbk: %v: ending cleanly; a second one exits at once\n", s))
+		cancel(&interruptError{s})
 		if _, ok := <-signals; ok {
-			env.announce("vbk: left as they are: running backup jobs, their checkpoints, run folders and files; the next vbk apply cleans them up\n")
+			env.lastWords(func() string { return "\n" + wrapped("vbk: "+env.leftBehind(), env.columns(), "  ") + "\n" })
 			env.exit(exitInterrupted)
 		}
 	})
-	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+	return ctx, cancel
+}
+
+// leftBehind says what an exit at once leaves as it is.
+func (env *environment) leftBehind() string {
+	v := env.running.Load()
+	if v == nil {
+		return "stopped at once: what was being written is incomplete"
+	}
+	all := v.working()
+	if len(all) == 0 {
+		return "stopped at once: nothing was being done"
+	}
+	return fmt.Sprintf("left as they are, with backup job, checkpoint, run folder and files: %s; the next vbk apply cleans them up", strings.Join(all, ", "))
 }
 
 // endings are the signals that end vbk, but those that whoever started it has
@@ -224,7 +282,8 @@ func (env *environment) app() *cli.App {
 			if info, err := os.Stat(env.dir); err != nil || !info.IsDir() {
 				return fmt.Errorf("flag -chdir: %s is no directory", c.String("chdir"))
 			}
-			env.color = env.terminal && !c.Bool(noColor) && env.getenv("NO_COLOR") == ""
+			colors := !env.dumb() && !c.Bool(noColor) && env.getenv("NO_COLOR") == ""
+			env.color, env.errColor = env.terminal && colors, env.errTerminal && colors
 			return nil
 		},
 		Commands: env.commands(),

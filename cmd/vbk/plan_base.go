@@ -71,7 +71,7 @@ func (env *environment) loadBase(dir string) (*config.Config, error) {
 	if !diags.HasErrors() {
 		return base, nil
 	}
-	if err := config.WriteDiagnostics(env.stderr, files, diags, env.width, env.color); err != nil {
+	if err := config.WriteDiagnostics(env.stderr, files, diags, env.diagnosticWidth(), env.errColor); err != nil {
 		return nil, fmt.Errorf("print diagnostics: %w", err)
 	}
 	return nil, exit(exitUsage)

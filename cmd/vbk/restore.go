@@ -183,7 +183,7 @@ func (v *restoreView) progress(disk string, done, total int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.bars != nil {
-		v.bars.set(disk, disk, done, total)
+		v.bars.set(disk, "", disk, done, total)
 		return
 	}
 	now := v.env.now()

@@ -70,14 +70,18 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 	if e.th.buggy {
 		panic("a bug in a reader")
 	}
-	if e.th.stage != nil {
+	if last := reads[len(reads)-1]; e.th.stage != nil && last.Offset >= e.th.held {
 		select {
 		case e.th.waiting <- struct{}{}:
 		default:
 		}
+		done := ctx.Done()
+		if e.th.deaf {
+			done = nil
+		}
 		select {
 		case <-e.th.stage:
-		case <-ctx.Done():
+		case <-done:
 			return ctx.Err()
 		}
 	}

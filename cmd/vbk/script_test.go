@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,13 +37,16 @@ func TestMain(m *testing.M) {
 //	exit CODE vbk ARGS...  the same, with another exit code
 //	answer TEXT            is what the next vbk reads on its standard input
 //	clock +25h             time passes
-//	terminal 80            stdout is a terminal of so many columns; 0: none
+//	screen 80x24, off      vbk prints to a terminal; what is on it at the end is its stdout
+//	styles                 lists what was coloured there
 //	start vbk ARGS...      runs until the first byte of a disk is asked for
+//	hold 8M [deaf]         ... that many bytes into it; an interrupt does not end deaf reads
+//	look [8M] [60x20]      prints the screen when bars tell so many bytes; another size
 //	page FILE, next        run the commands of a page of the documentation
 //	typed COMMAND          runs a command that stands in a sentence
 //	pipeline FILE JOB      runs a job of a CI file of the examples
 //	program DIR            puts a vbk there for programs that run it; it knows no hypervisor in memory
-//	interrupt              sends what start began a SIGINT, in effect
+//	interrupt [twice]      is Ctrl-C for what start began
 //	resume 2               lets it go on when the second survey from now begins
 //	finish CODE            lets it go on, and wants its exit code
 //
@@ -58,8 +62,8 @@ func TestScripts(t *testing.T) {
 		Setup:              setUp,
 		Condition:          condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "terminal": useTerminal,
-			"start": start, "interrupt": interrupt, "finish": finish,
+			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "screen": useScreen, "styles": styles,
+			"start": start, "hold": hold, "look": look, "interrupt": interrupt, "finish": finish,
 			"machine": machineCommand, "cmp-disk": compareDisk,
 			"jq": runJQ, "schema": matchSchema,
 			"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
@@ -88,11 +92,15 @@ type theatre struct {
 	defined  int              // machines
 	buggy    bool             // reading a disk panics
 	page     *reading         // whose commands are run
-	now      time.Time
+	time     clock
 	random   *dice
 	stdin    string
-	columns  int
+	columns  int           // of the screen, 0 for none
+	lines    int           // of it
+	screen   *screen       // of the last vbk
 	stage    chan struct{} // closed when reads of disks may go on; nil: they may
+	held     int64         // reads from there on wait
+	deaf     bool          // an interrupt does not end them
 	waiting  chan struct{} // gets one value when a read waits
 	running  *play
 	surveys  int               // until the stage is opened
@@ -104,7 +112,7 @@ func of(ts *testscript.TestScript) *theatre { return ts.Value("theatre").(*theat
 func setUp(e *testscript.Env) error {
 	e.Values["theatre"] = &theatre{
 		hosts: map[string]*twin{}, pictures: map[string][]byte{},
-		now:    time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		time:   clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
 		random: &dice{source: rand.NewChaCha8([32]byte{})}, // the same names in every run
 	}
 	examples, err := filepath.Abs("../../examples")
@@ -127,17 +135,22 @@ func setUp(e *testscript.Env) error {
 func (th *theatre) environment(ts *testscript.TestScript) *environment {
 	env := &environment{
 		stdin: strings.NewReader(th.stdin), getenv: ts.Getenv, dir: ts.MkAbs("."),
-		root:     ts.Getenv("NOT_ROOT") == "",
-		terminal: th.columns > 0, width: max(th.columns, 80),
-		now: th.clock, random: th.random,
+		root: ts.Getenv("NOT_ROOT") == "",
+		now:  th.clock, random: th.random,
 		openHost: th.openHost, dial: th.dial, detach: th.detach(ts),
 		exit: func(int) { panic("a second signal in a script") },
 	}
 	th.stdin = ""
+	if th.screen = nil; th.columns > 0 {
+		s, err := openScreen(th.columns, th.lines)
+		ts.Check(err)
+		th.screen = s
+		env.stdout, env.stderr, env.terminal, env.errTerminal, env.size = s.tty, s.tty, true, true, s.size
+	}
 	return env
 }
 
-func (th *theatre) clock() time.Time { return th.now }
+func (th *theatre) clock() time.Time { return th.time.read() }
 
 // dice is a random source for several goroutines.
 type dice struct {
@@ -162,11 +175,20 @@ func runExit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || args[1] != "vbk" {
 		ts.Fatalf("usage: exit CODE vbk [ARGS...]")
 	}
-	env := of(ts).environment(ts)
+	th := of(ts)
+	env := th.environment(ts)
 	var printed, heard bytes.Buffer
-	env.stdout, env.stderr = io.MultiWriter(ts.Stdout(), &printed), io.MultiWriter(ts.Stderr(), &heard)
+	if th.screen == nil {
+		env.stdout, env.stderr = io.MultiWriter(ts.Stdout(), &printed), io.MultiWriter(ts.Stderr(), &heard)
+	}
 	defer func() { said.hear(heard.String()) }()
-	wantCode(ts, env.main(context.Background(), args[1:]), args[0])
+	code := env.main(context.Background(), args[1:])
+	if th.screen != nil {
+		th.screen.hangUp()
+		printed.WriteString(th.screen.text())
+		fmt.Fprint(ts.Stdout(), th.screen.text())
+	}
+	wantCode(ts, code, args[0])
 	wantNoCanary(ts, printed.String()+heard.String())
 }
 
@@ -186,21 +208,35 @@ func passTime(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	th := of(ts)
-	th.now = th.now.Add(d)
-}
-
-func useTerminal(ts *testscript.TestScript, _ bool, args []string) {
-	n, err := strconv.Atoi(strings.Join(args, " "))
-	ts.Check(err)
-	of(ts).columns = n
+	of(ts).time.pass(d)
 }
 
 // play is a vbk that runs beside the script.
 type play struct {
-	stdout, stderr bytes.Buffer
-	cancel         context.CancelCauseFunc
+	stdout, stderr voice
+	env            *environment
+	signals        chan os.Signal
+	heard          <-chan struct{} // closed when it has heard the first one
 	code           chan int
+	ended          chan struct{} // closed when nothing of it runs any more
+}
+
+// voice takes what several goroutines say.
+type voice struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (v *voice) Write(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.text.Write(p)
+}
+
+func (v *voice) String() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.text.String()
 }
 
 func start(ts *testscript.TestScript, neg bool, args []string) {
@@ -209,14 +245,22 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: start vbk [ARGS...], once until finish")
 	}
 	th.stage, th.waiting = make(chan struct{}), make(chan struct{}, 1)
-	env := th.environment(ts)
-	p := &play{code: make(chan int, 1)}
-	env.stdout, env.stderr = &p.stdout, &p.stderr
-	var ctx context.Context
-	ctx, p.cancel = context.WithCancelCause(context.Background())
-	ts.Defer(func() { p.cancel(nil) })
+	p := &play{env: th.environment(ts), signals: make(chan os.Signal, 2), code: make(chan int, 2), ended: make(chan struct{})}
+	if th.screen == nil {
+		p.env.stdout, p.env.stderr = &p.stdout, &p.stderr
+	}
+	p.env.exit = func(code int) {
+		p.code <- code
+		runtime.Goexit()
+	}
+	ctx, cancel := p.env.heed(context.Background(), p.signals)
+	ts.Defer(func() { cancel(nil) })
+	p.heard = ctx.Done()
 	th.running = p
-	go func() { p.code <- env.main(ctx, args) }()
+	go func() {
+		defer close(p.ended)
+		p.code <- p.env.main(ctx, args)
+	}()
 	select {
 	case <-th.waiting:
 	case code := <-p.code:
@@ -224,8 +268,23 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func interrupt(ts *testscript.TestScript, _ bool, _ []string) {
-	of(ts).running.cancel(errors.New("interrupted by signal"))
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 || len(args) > 1 && args[1] != "deaf" {
+		ts.Fatalf("usage: hold BYTES [deaf]")
+	}
+	th := of(ts)
+	th.held, th.deaf = machine{ts: ts}.bytes(args[0]), len(args) > 1
+}
+
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	th := of(ts)
+	for range 1 + len(args) {
+		if th.screen != nil {
+			th.screen.interrupt()
+		}
+		th.running.signals <- os.Interrupt
+		<-th.running.heard
+	}
 }
 
 func resume(ts *testscript.TestScript, _ bool, args []string) {
@@ -250,16 +309,25 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || p == nil {
 		ts.Fatalf("usage: finish CODE, after start")
 	}
+	var code int
+	if th.deaf { // nothing but a second interrupt ends it
+		code = <-p.code
+	}
 	if th.surveys >= 0 {
 		close(th.stage)
 	}
-	code := <-p.code
-	th.stage, th.running, th.surveys = nil, nil, 0
-	printed := p.stdout.String() + p.stderr.String()
-	_, err := p.stdout.WriteTo(ts.Stdout())
-	ts.Check(err)
-	_, err = p.stderr.WriteTo(ts.Stderr())
-	ts.Check(err)
+	if !th.deaf {
+		code = <-p.code
+	}
+	printed := p.stdout.String()
+	if th.screen != nil {
+		th.screen.hangUp()
+		printed = th.screen.text()
+	}
+	<-p.ended
+	th.stage, th.running, th.surveys, th.held, th.deaf = nil, nil, 0, 0, false
+	fmt.Fprint(ts.Stdout(), printed)
+	fmt.Fprint(ts.Stderr(), &p.stderr)
 	wantCode(ts, code, args[0])
-	wantNoCanary(ts, printed)
+	wantNoCanary(ts, printed+p.stderr.String())
 }

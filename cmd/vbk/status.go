@@ -12,6 +12,8 @@ import (
 	"vbk/plan"
 )
 
+var statusFormats = []string{"text", "json", "nagios", "prometheus", "html"}
+
 func (env *environment) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name: "status", Usage: "say which machines have a point as new as they should",
@@ -60,11 +62,11 @@ func (env *environment) status(c *cli.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	columns := env.columns()
+	machines, columns := env.table(), env.columns()
 	if c.String("o") != "" {
-		columns = 0
+		machines, columns = table{}, 0
 	}
-	text, code, err := statusOf(cfg, have, p).as(format, columns, func() outlook { return outlookOf(cfg, have, v.now) })
+	text, code, err := statusOf(cfg, have, p).as(format, machines, columns, func() outlook { return outlookOf(cfg, have, v.now) })
 	if err == nil {
 		err = env.deliver(text, format, c.String("o"))
 	}
@@ -79,10 +81,8 @@ func (env *environment) checkStatus(c *cli.Context, format string) error {
 	if err := env.noArguments(c); err != nil {
 		return err
 	}
-	switch format {
-	case "text", "json", "nagios", "prometheus", "html":
-	default:
-		return fmt.Errorf("flag -format: %q is none of text, json, nagios, prometheus, html", format)
+	if !slices.Contains(statusFormats, format) {
+		return fmt.Errorf("flag -format: %q is none of %s", format, strings.Join(statusFormats, ", "))
 	}
 	if out := c.String("o"); isConfiguration(out) {
 		return fmt.Errorf("flag -o: %s is the name of a configuration", out)
@@ -90,9 +90,9 @@ func (env *environment) checkStatus(c *cli.Context, format string) error {
 	return nil
 }
 
-// as is the status in a format, and the exit code; text in so many columns. What lies
-// ahead is worked out where it is shown.
-func (s status) as(format string, columns int, ahead func() outlook) (printed string, code int, err error) {
+// as is the status in a format, and the exit code; text with that table, in so many
+// columns. What lies ahead is worked out where it is shown.
+func (s status) as(format string, machines table, columns int, ahead func() outlook) (printed string, code int, err error) {
 	text := new(strings.Builder)
 	if !s.OK {
 		code = exitUnsound
@@ -109,7 +109,7 @@ func (s status) as(format string, columns int, ahead func() outlook) (printed st
 	case "html":
 		err = writePage(text, s, s.config, ahead())
 	default:
-		s.print(text, columns)
+		s.print(text, machines, columns)
 	}
 	return text.String(), code, err
 }

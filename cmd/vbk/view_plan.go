@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+
 	"vbk/plan"
 	"vbk/store"
 )
@@ -16,7 +18,7 @@ import (
 // sums, and what will not happen and why.
 func (env *environment) showPlan(p plan.Plan) {
 	env.tellPlan(p)
-	v := planView{env: env, paint: painter(env.color)}
+	v := planView{env: env, paint: painter(env.color), width: env.columns()}
 	switch {
 	case p.Empty() && p.Failed():
 		v.printf("No actions, but not everything could be planned: see the errors.\n")
@@ -30,13 +32,14 @@ func (env *environment) showPlan(p plan.Plan) {
 		v.sums(p)
 	}
 	for _, note := range notes(p) {
-		v.printf("%s.\n", note)
+		v.printf("%s\n", wrapped(note+".", v.width, "  "))
 	}
 	if p.NotApplicable != "" {
-		v.printf("This plan can never be applied: %s.\n", p.NotApplicable)
+		v.printf("%s\n", wrapped("This plan can never be applied: "+p.NotApplicable+".", v.width, "  "))
 	}
 	for _, w := range warnings(p) {
-		v.printf("\n%s %s\n", v.yellow("Warning:"), w)
+		_, text, _ := strings.Cut(wrapped("Warning: "+w, v.width, "  "), ":")
+		v.printf("\n%s%s\n", v.yellow("Warning:"), text)
 	}
 	for _, f := range failures(p) {
 		env.complain(hint(fmt.Errorf("%s: %s", f.Object, f.Error), "%s", f.Hint))
@@ -46,6 +49,7 @@ func (env *environment) showPlan(p plan.Plan) {
 type planView struct {
 	env *environment
 	paint
+	width int // of lines; 0: without a limit
 }
 
 func (v planView) printf(format string, args ...any) { fmt.Fprintf(v.env.stdout, format, args...) }
@@ -55,28 +59,38 @@ func (v planView) instance(i plan.Instance) {
 		return
 	}
 	verb, reason := headline(i)
-	v.printf("\n  %s\n  # (because %s)\n", v.bold("# "+i.Want.Address+" "+verb), reason)
+	v.printf("\n  %s\n  %s\n", v.bold("# "+i.Want.Address+" "+verb), wrapped("# (because "+reason+")", v.width-2, "  #  "))
 	for _, a := range i.Actions {
 		switch a.Kind {
 		case plan.KindCleanup:
-			v.printf("  %s cleanup   %s\n", v.yellow("~"), a.Reason)
+			v.action(v.yellow("~"), "cleanup", a.Reason)
 			for _, step := range cleanupSteps(*a.Cleanup) {
-				v.printf("      %s\n", step)
+				v.detail(step)
 			}
 		case plan.KindBackup:
 			v.backup(i, *a.Backup)
 		case plan.KindPrune:
-			v.printf("  %s %s of chain %s (%s)   %s\n", v.red("-"), count(a.Prune.Points, "point"), a.Prune.Chain, plan.Bytes(a.Prune.Stored), a.Reason)
+			v.action(v.red("-"), fmt.Sprintf("%s of chain %s (%s)", count(a.Prune.Points, "point"), a.Prune.Chain, plan.Bytes(a.Prune.Stored)), a.Reason)
 			if a.Prune.After {
 				v.printf("      deleted once the new point is durable\n")
 			}
 		case plan.KindMerge:
 			v.merge(*a.Merge, a.Reason)
 		case plan.KindVerify:
-			v.printf("  %s verify %s of chain %s: %s (%s to read)   %s\n", v.cyan("<="), count(len(a.Verify.Points), "point"), a.Verify.Chain,
-				sequences(a.Verify.Sequences()), plan.Bytes(a.Verify.Bytes), a.Reason)
+			v.action(v.cyan("<="), fmt.Sprintf("verify %s of chain %s: %s (%s to read)", count(len(a.Verify.Points), "point"), a.Verify.Chain,
+				sequences(a.Verify.Sequences()), plan.Bytes(a.Verify.Bytes)), a.Reason)
 		}
 	}
+}
+
+// action is a line with its reason, or two where that is too long.
+func (v planView) action(symbol, what, reason string) {
+	between := "   "
+	if v.width > 0 && runewidth.StringWidth("  <= "+what+between+reason) > v.width {
+		between = "\n      "
+		reason = wrapped(reason, v.width-len("      "), between[1:])
+	}
+	v.printf("  %s %s%s%s\n", symbol, what, between, reason)
 }
 
 func (v planView) merge(m plan.Merge, reason string) {
@@ -84,7 +98,7 @@ func (v planView) merge(m plan.Merge, reason string) {
 	if !slices.Contains(m.Attempts, "") { // it is there already
 		v.printf("  %s point %s.%d takes in the data of %s\n", v.yellow("~"), m.Chain, m.Into, gone)
 	}
-	v.printf("  %s %s of chain %s: %s (up to %s)   %s\n", v.red("-"), gone, m.Chain, sequences(m.Gone), plan.Bytes(m.Stored), reason)
+	v.action(v.red("-"), fmt.Sprintf("%s of chain %s: %s (up to %s)", gone, m.Chain, sequences(m.Gone), plan.Bytes(m.Stored)), reason)
 	if m.After {
 		v.printf("      merged into the next once the new point is durable\n")
 	}
@@ -134,16 +148,19 @@ func article(b plan.Backup) string {
 	case b.Kind == store.Increment:
 		return "gets an increment"
 	case b.Closes != "":
-		return "gets a full: chain " + b.Closes + " is closed, a new one begins"
+		return "gets a full: a new chain begins"
 	}
 	return "gets a full: its first chain begins"
 }
 
 func (v planView) backup(i plan.Instance, b plan.Backup) {
 	if b.Redefine {
-		v.printf("  ~ checkpoint %s is redefined in libvirt first\n", b.Checkpoint)
+		v.printf("  %s checkpoint %s is redefined in libvirt first\n", v.yellow("~"), b.Checkpoint)
 	}
 	v.printf("  %s point  %-11s  %-14s  %s\n", v.green("+"), kindWord(b.Kind), estimate(b), i.Want.Store.Address())
+	if b.Kind == store.Full && b.Closes != "" {
+		v.printf("      chain %s is closed\n", b.Closes)
+	}
 	if b.Takes > 0 {
 		v.printf("      by earlier points: about %s to store, about %s\n", plan.Bytes(b.Stores), plan.Age(time.Duration(b.Takes)))
 	}
@@ -151,11 +168,16 @@ func (v planView) backup(i plan.Instance, b plan.Backup) {
 		switch {
 		case b.Kind == store.Full:
 		case d.Base:
-			v.printf("      disk %s is read whole: %s\n", d.Target, d.Reason)
+			v.detail(fmt.Sprintf("disk %s is read whole: %s", d.Target, d.Reason))
 		case d.Resync:
-			v.printf("      disk %s is read whole, and what differs is stored: %s\n", d.Target, d.Reason)
+			v.detail(fmt.Sprintf("disk %s is read whole, and what differs is stored: %s", d.Target, d.Reason))
 		}
 	}
+}
+
+// detail is a line about the one above it.
+func (v planView) detail(text string) {
+	v.printf("      %s\n", wrapped(text, v.width-len("      "), "        "))
 }
 
 func estimate(b plan.Backup) string {

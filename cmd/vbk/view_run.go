@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +19,7 @@ import (
 const quietInterval = 30 * time.Second
 
 // runView prints the events of a run: bars on a terminal, a line every 30 s
-// otherwise, and a table of the new points at the end.
+// otherwise; at the end a table of the new points, and what failed.
 type runView struct {
 	env     *environment
 	stream  *runStream
@@ -26,30 +28,47 @@ type runView struct {
 	bars    *bars                // nil without a terminal
 	last    map[string]time.Time // of the line of an instance
 	begun   map[string]time.Time
+	left    map[string]int // actions of instances that have not ended
+	atWork  map[string]bool
 	points  []executor.Event
-	failed  []executor.Event  // told after the bars
+	failed  []executor.Event  // told at the end
+	cut     int               // instances that an interrupt has ended
 	code    int               // exitPanic if a failure is a bug of ours
 	names   map[string]string // of domains, by the address of their instance
+	labels  map[string]string // of bars, likewise
 	scratch map[string]string // directories of their hosts, likewise
 	known   map[string]string // errors of instances that the plan has told already
 }
 
 func newRunView(env *environment, p plan.Plan) *runView {
 	v := &runView{env: env, stream: newRunStream(env, p), paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
-		names: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
-	disks, bytes := 0, int64(0)
+		left: map[string]int{}, atWork: map[string]bool{}, names: map[string]string{}, labels: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
+	disks, points, bytes := 0, 0, int64(0)
+	hosts := map[string]bool{}
 	for _, i := range p.Instances {
+		hosts[i.Want.Host.Name] = true
 		v.names[i.Want.Address] = i.Want.Domain
 		v.scratch[i.Want.Address] = i.Want.Host.ScratchDir
+		if len(i.Actions) > 0 {
+			v.left[i.Want.Address] = len(i.Actions)
+		}
 		if b := i.Backup(); b != nil {
 			disks += len(b.Disks)
+			points++
 			bytes += b.Estimate
+		}
+	}
+	for _, i := range p.Instances {
+		v.labels[i.Want.Address] = i.Want.Domain
+		if len(hosts) > 1 {
+			v.labels[i.Want.Address] = i.Want.Host.Name + "/" + i.Want.Domain
 		}
 	}
 	v.bars = env.newBars()
 	if v.bars != nil && disks > 1 {
-		v.bars.expect(bytes)
+		v.bars.expect(bytes, points)
 	}
+	env.running.Store(v)
 	return v
 }
 
@@ -59,13 +78,15 @@ func (v *runView) event(e executor.Event) {
 	defer v.mu.Unlock()
 	switch e.Kind {
 	case executor.Started:
+		v.atWork[e.Address] = true
 		v.begun[e.Address] = v.env.now()
 		v.last[e.Address] = v.env.now()
 		v.line("%s: %s", e.Address, describeAction(*e.Action))
 	case executor.Progress:
 		v.progress(e)
 	case executor.Done:
-		v.endBar(e.Address)
+		v.endBars(e.Address)
+		v.acted(e.Address)
 		if e.Point != nil {
 			v.points = append(v.points, e)
 		}
@@ -74,11 +95,13 @@ func (v *runView) event(e executor.Event) {
 			v.line("%s: %s", e.Address, v.paint.yellow(e.Why))
 		}
 	case executor.Skipped:
+		v.acted(e.Address)
 		v.line("%s: nothing to do: %s", e.Address, e.Why)
 	case executor.Warned:
 		v.line("%s: %s", e.Address, v.paint.yellow("warning: "+e.Err.Error()))
 	case executor.Failed:
-		v.endBar(e.Address)
+		v.endBars(e.Address)
+		v.ended(e.Address)
 		v.fail(e)
 	}
 }
@@ -93,23 +116,61 @@ func (v *runView) line(format string, args ...any) {
 	fmt.Fprint(v.env.stdout, text)
 }
 
-func (v *runView) endBar(address string) {
+func (v *runView) endBars(address string) {
 	if v.bars != nil {
 		v.bars.endAll(address + " ")
 	}
 }
 
-// fail tells at once, or after the bars, which errors would tear apart.
+// acted counts an action that is done; with its last one an instance has ended.
+func (v *runView) acted(address string) {
+	if v.left[address]--; v.left[address] <= 0 {
+		v.ended(address)
+	}
+}
+
+func (v *runView) ended(address string) {
+	if _, known := v.left[address]; known && v.bars != nil {
+		v.bars.finish()
+	}
+	delete(v.left, address)
+	delete(v.atWork, address)
+}
+
+// working lists the instances that are in the middle of something.
+func (v *runView) working() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Sorted(maps.Keys(v.atWork))
+}
+
+// fail tells why at the end, where nothing scrolls away, and at once if others are
+// still to come.
 func (v *runView) fail(e executor.Event) {
 	v.code = graver(v.code, codeOf(failWith(exitFailed, e.Err)))
 	switch {
 	case e.Err.Error() == v.known[e.Address]:
-	case v.bars != nil:
-		v.line("%s: %s", e.Address, v.paint.red("failed"))
-		v.failed = append(v.failed, e)
+	case undone(e.Err):
+		v.cut++
+		v.line("%s: %s", e.Address, v.paint.yellow("interrupted, and what it had begun is undone"))
 	default:
-		v.complain(e)
+		v.failed = append(v.failed, e)
+		if len(v.left) > 0 {
+			v.line("%s: %s", e.Address, v.paint.red("failed: "+firstLine(e.Err.Error())))
+		}
 	}
+}
+
+// undone says whether an error is an interrupt and nothing else: what cannot be
+// cleaned up after one is told besides.
+func undone(err error) bool {
+	var i *interruptError
+	return errors.As(err, &i) && strings.HasSuffix(err.Error(), i.Error()) && !strings.Contains(err.Error(), "\n")
+}
+
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(text, "\n")
+	return first
 }
 
 func (v *runView) complain(e executor.Event) {
@@ -128,7 +189,7 @@ func socketHint(text, scratch string) string {
 func (v *runView) progress(e executor.Event) {
 	if v.bars != nil {
 		key := e.Address + " " + e.Disk
-		v.bars.set(key, v.names[e.Address]+" "+e.Disk, e.DiskDone, e.DiskTotal)
+		v.bars.set(key, v.labels[e.Address], e.Disk, e.DiskDone, e.DiskTotal)
 		if e.DiskRead {
 			v.bars.end(key)
 		}
@@ -145,48 +206,84 @@ func (v *runView) progress(e executor.Event) {
 // close prints the table of what was made, what failed, and the sum.
 func (v *runView) close(r executor.Result, interrupted bool) {
 	v.env.endBars()
+	v.env.running.Store(nil)
 	v.stream.close()
 	if len(v.points) > 0 {
-		slices.SortFunc(v.points, func(a, b executor.Event) int {
-			return slices.Compare([]string{a.Address}, []string{b.Address})
-		})
 		fmt.Fprintln(v.env.stdout)
-		var points table
-		points.row("POINT", "KIND", "READ", "STORED", "RATIO", "RATE", "TIME", "FROZEN")
-		for _, e := range v.points {
-			v.row(&points, e)
-		}
-		points.print(v.env.stdout, v.env.columns())
+		v.table()
+	}
+	if len(v.failed) > 0 {
+		fmt.Fprintln(v.env.stdout)
 	}
 	for _, e := range v.failed {
 		v.complain(e)
 	}
-	how := "complete"
+	how, rest := "complete", ""
 	switch {
 	case interrupted:
 		how = "interrupted"
+		r.Failed -= v.cut
+		if v.cut > 0 {
+			rest += fmt.Sprintf(", %d interrupted", v.cut)
+		}
+		if n := len(v.left); n > 0 {
+			rest += fmt.Sprintf(", %d not begun", n)
+		}
 	case r.Failed > 0:
 		how = "incomplete"
 	}
-	fmt.Fprintf(v.env.stdout, "\n%s %d done, %d skipped, %d failed.\n", v.paint.bold("Apply "+how+":"), r.Done, r.Skipped, r.Failed)
+	fmt.Fprintf(v.env.stdout, "\n%s %d done, %d skipped, %d failed%s.\n", v.paint.bold("Apply "+how+":"), r.Done, r.Skipped, r.Failed, rest)
 }
 
-// row is a line of the table. A frozen guest is what the backup has cost it.
-func (v *runView) row(points *table, e executor.Event) {
-	read := readBytes(*e.Point)
-	stored, took := e.Point.Stored(), e.Point.End.Sub(e.Point.Start)
-	ratio, rate, frozen := "-", "-", "-"
+// table is a row for each point, and their sum: its rate and time are those of the
+// run, in which they were made side by side.
+func (v *runView) table() {
+	slices.SortFunc(v.points, func(a, b executor.Event) int { return strings.Compare(a.Address, b.Address) })
+	points := v.env.table()
+	points.row("POINT", "KIND", amounts("READ"), amounts("STORED"), amounts("RATIO"), amounts("RATE"), amounts("TIME"), amounts("FROZEN"))
+	var read, stored int64
+	from, to := v.points[0].Point.Start, v.points[0].Point.End
+	for _, e := range v.points {
+		p := e.Point
+		frozen := "-" // what the backup has cost the guest
+		if p.Quiesced {
+			frozen = fmt.Sprintf("%.2fs", float64(p.FrozenMS)/1000)
+		}
+		row := append([]any{fmt.Sprintf("%s@%s.%d", v.names[e.Address], e.Chain, p.Sequence), kindWord(p.Kind)},
+			costs(readBytes(*p), p.Stored(), p.End.Sub(p.Start))...)
+		points.row(append(row, frozen)...)
+		read, stored = read+readBytes(*p), stored+p.Stored()
+		if p.Start.Before(from) {
+			from = p.Start
+		}
+		if p.End.After(to) {
+			to = p.End
+		}
+	}
+	if n := len(v.points); n > 1 {
+		points.row(append([]any{count(n, "point"), ""}, costs(read, stored, to.Sub(from))...)...)
+	}
+	points.print(v.env.stdout, v.env.columns())
+}
+
+// costs are bytes read and stored, their ratio, rate and time, as cells.
+func costs(read, stored int64, took time.Duration) []any {
+	ratio, rate := "-", "-"
 	if stored > 0 && read > 0 {
 		ratio = fmt.Sprintf("%.1f", float64(read)/float64(stored))
 	}
 	if took > 0 && read > 0 {
 		rate = plan.Bytes(int64(float64(read)/took.Seconds())) + "/s"
 	}
-	if e.Point.Quiesced {
-		frozen = fmt.Sprintf("%.2fs", float64(e.Point.FrozenMS)/1000)
+	return []any{plan.Bytes(read), plan.Bytes(stored), ratio, rate, span(took)}
+}
+
+// span is 3.1s, 12m5s or 3h4m5s.
+func span(d time.Duration) string {
+	if d < 100*time.Second {
+		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
-	points.row(fmt.Sprintf("%s@%s.%d", v.names[e.Address], e.Chain, e.Point.Sequence), kindWord(e.Point.Kind),
-		plan.Bytes(read), plan.Bytes(stored), ratio, rate, fmt.Sprintf("%.1fs", took.Seconds()), frozen)
+	return d.Round(time.Second).String()
 }
 
 // readBytes are the bytes of the guest that making a point has read and stored.

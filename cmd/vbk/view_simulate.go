@@ -70,8 +70,9 @@ func percent(share float64) string {
 }
 
 func (env *environment) simulationTable(all []plan.Simulation) {
-	var policies table
-	policies.row("POLICY OF", "MADE", "FULLS", "POINTS", "HELD", "NEEDED", "CHAINS", "STORED", "MOST", "PEAK", "HELD BY")
+	policies := env.table()
+	policies.row("POLICY OF", amounts("MADE"), amounts("FULLS"), amounts("POINTS"), amounts("HELD"), amounts("NEEDED"), amounts("CHAINS"),
+		amounts("STORED"), amounts("MOST"), amounts("PEAK"), "HELD BY")
 	var stored, most, peak int64
 	for _, s := range all {
 		policies.row(s.Address, s.Made, s.Fulls, s.End.Points, s.End.Held, s.End.Needed,
@@ -95,8 +96,8 @@ func ruleCounts(all []plan.RuleCount) string {
 
 func (env *environment) dayTable(s plan.Simulation) {
 	fmt.Fprintf(env.stdout, "\n%s\n", s.Address)
-	var days table
-	days.row("DAY", "POINTS", "HELD", "NEEDED", "CHAINS", "STORED")
+	days := env.table()
+	days.row("DAY", amounts("POINTS"), amounts("HELD"), amounts("NEEDED"), amounts("CHAINS"), amounts("STORED"))
 	for _, d := range s.Days {
 		days.row(d.Date, d.Points, d.Held, d.Needed, d.Chains, plan.Bytes(d.Stored))
 	}

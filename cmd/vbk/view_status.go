@@ -210,21 +210,24 @@ func (s status) oddities() []string {
 	return all
 }
 
-// print is the status for people, in so many columns; 0: without a limit.
-func (s status) print(w io.Writer, width int) {
+// print is the status for people: its table is as wide as columns allow, 0 without a
+// limit.
+func (s status) print(w io.Writer, machines table, width int) {
 	if len(s.Instances) > 0 {
-		var machines table
-		machines.row("MACHINE", "STATE", "NEWEST (UTC)", "AGE", "RPO", "NEXT DUE", "POINTS", "CHAIN", "STORED")
+		machines.row("MACHINE", "STATE", "NEWEST (UTC)", amounts("AGE"), amounts("RPO"), "NEXT DUE", amounts("POINTS"), amounts("CHAIN"), amounts("STORED"))
 		for _, m := range s.Instances {
 			newest, old := "-", "-"
 			if m.Newest != nil {
 				newest, old = shortTime(m.Newest.Start), age(*m.Age)
 			}
-			machines.row(m.Address, m.State, newest, old, spanOf(m.RPO), m.Next(),
+			machines.row(m.Address, cell{m.State, machines.paint.ofState(m.State)}, newest, old, spanOf(m.RPO), m.Next(),
 				m.Points, m.ChainLength, plan.Bytes(m.Stored))
 		}
 		machines.print(w, width)
 		fmt.Fprintln(w)
+	}
+	if len(s.Instances) > 1 {
+		fmt.Fprintf(w, "%s: %s.\n", count(len(s.Instances), "machine"), s.stateCounts())
 	}
 	for _, st := range s.Stores {
 		if st.Error == "" {
@@ -232,7 +235,7 @@ func (s status) print(w io.Writer, width int) {
 		}
 	}
 	for _, r := range s.remarks() {
-		fmt.Fprintf(w, "%s.\n", r)
+		fmt.Fprintln(w, wrapped(r+".", width, "  "))
 	}
 	problems := s.problems()
 	if len(problems) == 0 {
@@ -241,8 +244,34 @@ func (s status) print(w io.Writer, width int) {
 	}
 	fmt.Fprintln(w, "\nNot as it should be:")
 	for _, p := range problems {
-		fmt.Fprintf(w, "  %s\n", p)
+		fmt.Fprintf(w, "  %s\n", wrapped(p, width-2, "    "))
 	}
+}
+
+// stateCounts is "290 ok, 7 late, 3 no point", the best first.
+func (s status) stateCounts() string {
+	counts := map[string]int{}
+	for _, m := range s.Instances {
+		counts[m.State]++
+	}
+	var parts []string
+	for _, state := range []string{stateOK, stateIdle, stateFailing, stateDamaged, stateLate, stateMissing, stateUnknown} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// ofState is green for what is well, red for what is not, and nothing in between.
+func (p paint) ofState(state string) func(string) string {
+	switch state {
+	case stateOK:
+		return p.green
+	case stateIdle:
+		return nil
+	}
+	return p.red
 }
 
 func (m machineStatus) Next() string {

@@ -173,7 +173,7 @@ func (env *environment) loadWith(dir string, in config.Inputs) (*config.Config, 
 		env.logs().hide(secretsOf(cfg))
 	}
 	if len(diags) > 0 {
-		if err := config.WriteDiagnostics(env.stderr, files, diags, env.width, env.color); err != nil {
+		if err := config.WriteDiagnostics(env.stderr, files, diags, env.diagnosticWidth(), env.errColor); err != nil {
 			return nil, fmt.Errorf("print diagnostics: %w", err)
 		}
 	}
