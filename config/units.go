@@ -133,3 +133,13 @@ func indexUnit(units []unit, name string) int {
 	}
 	return -1
 }
+
+// ParseRate reads bytes a second, such as "400MiB/s"; more than none.
+func ParseRate(text string) (int64, error) {
+	amount, found := strings.CutSuffix(text, "/s")
+	n, err := ParseSize(amount)
+	if err != nil || !found || n == 0 {
+		return 0, fmt.Errorf("%q is not a rate above zero, such as \"400MiB/s\"", text)
+	}
+	return n, nil
+}

@@ -175,12 +175,7 @@ func rate(v cty.Value) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	amount, found := strings.CutSuffix(s, "/s")
-	n, err := ParseSize(amount)
-	if err != nil || !found || n == 0 {
-		return 0, fmt.Errorf("%q is not a rate above zero, such as \"400MiB/s\"", s)
-	}
-	return n, nil
+	return ParseRate(s)
 }
 
 // oneOf reads a word of the list.

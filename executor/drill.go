@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"vbk/nbd"
@@ -32,7 +33,8 @@ type Drill struct {
 	Boot       string // text on the serial console that says it has booted; "": the guest agent says it
 	Trust      bool   // see virt.Rewrite; there is no network all the same
 	Now        func() time.Time
-	Report     func(error) // what clients of the disks run into
+	Report     func(error)                                           // what clients of the disks run into
+	Guard      func(folder string) (release func() error, err error) // starts what calls EndDrill if this process ends before release; may be nil
 }
 
 // Drilled is how a drill went.
@@ -55,7 +57,13 @@ func (d Drill) Run(ctx context.Context, p RestorePoint, host Drills) (result Dri
 	if err != nil {
 		return result, err
 	}
-	defer os.RemoveAll(folder.path)
+	release := nothing
+	if d.Guard != nil {
+		if release, err = d.Guard(folder.path); err != nil {
+			return result, errors.Join(fmt.Errorf("start what would end the drill after a crash: %w", err), os.Remove(folder.path))
+		}
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder.path), release()) }()
 	doc, err := d.definition(p, folder, &result)
 	if err != nil {
 		return result, err
@@ -83,6 +91,29 @@ func (d Drill) Run(ctx context.Context, p RestorePoint, host Drills) (result Dri
 	stop()
 	return result, errors.Join(err, <-served)
 }
+
+// EndDrill ends a drill whose process is gone: the machine, the state of its TPM, and
+// its folder.
+func EndDrill(ctx context.Context, host Drills, uri, uuid, folder string) error {
+	if !strings.HasPrefix(filepath.Base(folder), drillPrefix) {
+		return fmt.Errorf("%s is no folder of a drill", folder)
+	}
+	if len(uuid) != 36 || strings.Trim(uuid, "0123456789abcdef-") != "" { // it becomes the name of a folder
+		return fmt.Errorf("%q is no UUID", uuid)
+	}
+	if err := host.Destroy(ctx, uuid); err != nil {
+		return err
+	}
+	if own, err := tpmFolder(uri, uuid, ""); err == nil { // else it got none
+		if err := os.RemoveAll(own); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(folder)
+}
+
+// drillPrefix begins the names of the folders of drills.
+const drillPrefix = "vbk-drill-"
 
 // boot starts the machine, waits, and destroys it whatever happened.
 func (d Drill) boot(ctx context.Context, host Drills, doc, console string, result *Drilled, served chan error) (err error) {
@@ -203,7 +234,7 @@ func (d Drill) folder(ctx context.Context, host Drills) (f drillFolder, err erro
 	if f.uid, f.gid, err = host.QEMUUser(ctx); err != nil {
 		return f, err
 	}
-	if f.path, err = os.MkdirTemp(d.Scratch, "vbk-drill-"); err != nil {
+	if f.path, err = os.MkdirTemp(d.Scratch, drillPrefix); err != nil {
 		return f, fmt.Errorf("make folder for the drill: %w", err)
 	}
 	return f, f.give("")

@@ -26,7 +26,8 @@ import (
 // whatever ends, whenever, the same steps again complete it.
 type Instant struct {
 	Definition
-	Rate        int64 // at which each disk is copied at most, bytes a second; 0: any
+	Rate        int64                                    // at which each disk is copied at most, bytes a second; 0: any
+	Guard       func() (release func() error, err error) // starts what lets the machine run on if this process ends before release; may be nil
 	restoration Restoration
 	targets     []string
 	exact       string // see Serving

@@ -163,16 +163,31 @@ func (i Instant) secure(ctx context.Context, host Recovers, target string) error
 	if _, err := os.Lstat(i.copied(target)); err == nil {
 		return nil
 	}
-	// A Flush that is given up may leave the machine paused, with nobody to let it run on.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
-	defer cancel()
-	if err := host.Flush(ctx, i.UUID); err != nil {
+	if err := i.flush(ctx, host); err != nil {
 		return fmt.Errorf("disk %s is copied, but not known to be durable: %w", target, err)
 	}
 	if err := syncFile(i.restoration.path(target)); err != nil {
 		return err
 	}
 	return writeSmall(i.copied(target), nil)
+}
+
+// flush pauses the machine for an instant. Whatever becomes of this process, the machine
+// runs on: a Flush is not given up, and where it fails the guard is not sent home.
+func (i Instant) flush(ctx context.Context, host Recovers) error {
+	release := nothing
+	if i.Guard != nil {
+		var err error
+		if release, err = i.Guard(); err != nil {
+			return fmt.Errorf("start what would let the machine run on after a crash: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
+	defer cancel()
+	if err := host.Flush(ctx, i.UUID); err != nil {
+		return err
+	}
+	return release()
 }
 
 // checkDurable is for a machine that has ended: an image that lies on nothing must

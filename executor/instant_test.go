@@ -21,6 +21,13 @@ type interruptedHost struct {
 	executor.Recovers
 	cancel context.CancelFunc
 	given  error // of the context that Flush has, after that
+	guards int   // that stand by
+	fails  error // what Flush ends with
+}
+
+func (h *interruptedHost) guard() (release func() error, err error) {
+	h.guards++
+	return func() error { h.guards--; return nil }, nil
 }
 
 func (*interruptedHost) Pulling(context.Context, string, string) (done, total int64, active bool, err error) {
@@ -29,12 +36,14 @@ func (*interruptedHost) Pulling(context.Context, string, string) (done, total in
 
 func (h *interruptedHost) Flush(ctx context.Context, _ string) error {
 	h.cancel()
-	h.given = ctx.Err()
-	return h.given
+	if h.given = ctx.Err(); h.guards != 1 {
+		return errors.Join(h.given, errors.New("nobody guards the machine"))
+	}
+	return errors.Join(h.given, h.fails)
 }
 
 // TestInstantInterrupted: a machine that is paused to be flushed runs on before this
-// command ends.
+// command ends, and its guard goes then, but not where nobody knows whether it does.
 func TestInstantInterrupted(t *testing.T) {
 	needQEMU(t)
 	dir := t.TempDir()
@@ -52,11 +61,53 @@ func TestInstantInterrupted(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	h := &interruptedHost{cancel: cancel}
+	h := &interruptedHost{cancel: cancel, fails: errors.New("it does not answer")}
+	i.Guard = h.guard
+	if err := i.Follow(ctx, h, func(string, int64, int64) {}); h.guards != 1 {
+		t.Errorf("%v: %d guards", err, h.guards)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	h = &interruptedHost{cancel: cancel}
+	i.Guard = h.guard
 	if err := i.Follow(ctx, h, func(string, int64, int64) {}); !errors.Is(err, context.Canceled) || h.given != nil {
 		t.Errorf("%v; flushing is given up with %v, and nobody lets the machine run on", err, h.given)
+	}
+	if h.guards != 0 {
+		t.Error("the guard stays")
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "vda.copied")); err != nil {
 		t.Error(err)
 	}
 }
+
+// TestEndDrill: what ends a drill removes the folder of one and nothing else.
+func TestEndDrill(t *testing.T) {
+	const uri = "qemu:///embed?root=/nowhere"
+	mine := filepath.Join(t.TempDir(), "mine")
+	drill := filepath.Join(t.TempDir(), "vbk-drill-1")
+	for _, dir := range []string{mine, drill} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ uuid, folder string }{{otherUUID, mine}, {"../../etc", drill}, {"", drill}} {
+		if err := executor.EndDrill(t.Context(), nil, uri, c.uuid, c.folder); err == nil {
+			t.Errorf("%q, %s: no error", c.uuid, c.folder)
+		}
+	}
+	for range 2 { // what is gone is gone
+		if err := executor.EndDrill(t.Context(), emptyHost{}, uri, otherUUID, drill); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(drill); !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
+}
+
+type emptyHost struct{ executor.Drills }
+
+func (emptyHost) Destroy(context.Context, string) error { return nil }

@@ -99,16 +99,16 @@ func (x *instance) thawLeft(ctx context.Context) error {
 
 // thaw asks until the guest goes on or ctx ends.
 func (x *instance) thaw(ctx context.Context) error {
-	err := Thaw(ctx, func(ctx context.Context) error { return x.host.Thaw(ctx, x.want.UUID) })
+	err := Insist(ctx, func(ctx context.Context) error { return x.host.Thaw(ctx, x.want.UUID) })
 	if err != nil {
 		err = &hintError{fmt.Errorf("thaw the guest: %w", err), fmt.Sprintf("virsh -c %s domfsthaw %s", x.want.Host.URI, x.want.Domain)}
 	}
 	return err
 }
 
-// Thaw asks again and again until the guest goes on, or ctx ends. A guest that
-// does not run or is gone needs it no more.
-func Thaw(ctx context.Context, ask func(ctx context.Context) error) error {
+// Insist asks again and again until what is asked for is done, or ctx ends. A machine
+// that does not run or is gone needs it no more.
+func Insist(ctx context.Context, ask func(ctx context.Context) error) error {
 	for {
 		asked, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := ask(asked)

@@ -18,7 +18,7 @@ show       json format max-bytes kept
 survey     out var var-file
 list       i json var var-file
 status     format o var var-file
-restore    instant o disk format define start name to i until resume preallocate keep-identity trust-xml host connect var var-file
+restore    instant rate o disk format define start name to i until resume preallocate keep-identity trust-xml host connect var var-file
 verify     read-data i var var-file
 serve      while socket listen writable i until disk tls overlays run var var-file
 drill      wait boot timeout i until scratch trust-xml host connect var var-file

@@ -120,6 +120,9 @@ func (env *environment) drillFor(c *cli.Context, uri string) (executor.Drill, er
 	if c.String("wait") == "agent" {
 		d.Boot = ""
 	}
+	if env.guard != nil {
+		d.Guard = func(folder string) (func() error, error) { return env.guard(guardDrill, uri, id, folder) }
+	}
 	return d, nil
 }
 

@@ -79,7 +79,7 @@ type environment struct {
 	now            func() time.Time
 	random         io.Reader
 	openHost       func(ctx context.Context, uri string, readOnly bool) (hypervisor, error)
-	guard          func(uri, uuid string) (release func() error, err error)
+	guard          func(command string, args ...string) (release func() error, err error)
 	detach         func(args []string, log string) (detached, error)
 	dial           func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 	exit           func(int)
@@ -306,12 +306,12 @@ func (env *environment) app() *cli.App {
 }
 
 func (env *environment) commands() []*cli.Command {
-	return []*cli.Command{
+	return append(env.guardCommands(),
 		env.initCommand(), env.fmtCommand(), env.validateCommand(),
 		env.planCommand(), env.surveyCommand(), env.simulateCommand(),
 		env.applyCommand(), env.showCommand(), env.statusCommand(), env.listCommand(),
-		env.restoreCommand(), env.serveCommand(), env.drillCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.completionCommand(), env.manualCommand(), env.guardCommand(), env.completeCommand(),
-	}
+		env.restoreCommand(), env.serveCommand(), env.drillCommand(), env.verifyCommand(), env.importCommand(), env.protectCommand(), env.convertCommand(), env.dumpCommand(), env.versionCommand(), env.completionCommand(), env.manualCommand(), env.completeCommand(),
+	)
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return failWith(exitUsage, err) }

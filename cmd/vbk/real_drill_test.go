@@ -23,6 +23,7 @@ func (r real) testDrill(t *testing.T) {
 	}
 	out, _ = r.run(t, 4, "status")
 	wantText(t, out, "the last drill, of web01@")
+	r.killedDrill(t)
 	out, _ = r.run(t, 0, "restore", "web01@latest", "-o", filepath.Join(r.root.Dir(), "again"), "-define")
 	wantText(t, out, "Defined web01-restored, UUID ")
 	if err := r.root.Undefine("web01-restored"); err != nil {

@@ -36,6 +36,7 @@ func (env *environment) restoreCommand() *cli.Command {
 			&cli.BoolFlag{Name: "preallocate", Usage: "give the files all their space at once"},
 			&cli.BoolFlag{Name: "resume", Usage: "complete the .partial files of a restore that was killed, or go on with -instant"},
 			&cli.BoolFlag{Name: "instant", Usage: "define and start the machine at once, and copy its disks while it runs"},
+			&cli.StringFlag{Name: "rate", Usage: "with -instant: copy each disk at `RATE` at most, such as 50MiB/s"},
 		}, machineFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := checkRestore(c); err != nil {
@@ -70,6 +71,9 @@ func checkRestore(c *cli.Context) error {
 	}
 	if err := checkMachine(c); err != nil {
 		return err
+	}
+	if c.IsSet("rate") && !c.Bool("instant") {
+		return errors.New("flag -rate belongs to -instant")
 	}
 	if c.IsSet("to") {
 		return checkOver(c)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"vbk/config"
 	"vbk/executor"
 )
 
@@ -30,7 +31,20 @@ func checkInstant(c *cli.Context) error {
 	case c.IsSet("preallocate"):
 		return errors.New("flags -instant and -preallocate exclude each other")
 	}
-	return nil
+	_, err := rateOf(c)
+	return err
+}
+
+// rateOf is the value of -rate, bytes a second; 0 is any.
+func rateOf(c *cli.Context) (int64, error) {
+	if !c.IsSet("rate") {
+		return 0, nil
+	}
+	n, err := config.ParseRate(c.String("rate"))
+	if err != nil {
+		return 0, fmt.Errorf("flag -rate: %w", err)
+	}
+	return n, nil
 }
 
 // instant is a machine that runs before its disks are restored.
@@ -56,11 +70,17 @@ func (env *environment) instant(c *cli.Context, p opened) error {
 	if i.Instant, err = m.Instant(p, r, p.exact); err != nil {
 		return failWith(exitFailed, err)
 	}
+	if i.Rate, err = rateOf(c); err != nil {
+		return err
+	}
 	var uri string
 	if i.host, uri, err = env.openMachines(c); err != nil {
 		return err
 	}
 	defer i.host.Close()
+	if guard := env.guards(guardPaused); guard != nil {
+		i.Guard = func() (func() error, error) { return guard(uri, i.UUID) }
+	}
 	if err := i.Check(c.Context, i.host); err != nil {
 		return failWith(exitFailed, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type machines interface {
 	executor.Machines
 	executor.Drills
 	executor.Recovers
+	Unpause(ctx context.Context, uuid string) error
 }
 
 const machineHelp = "-define defines the machine on its new disks, under another name and UUID and with new MAC\n" +

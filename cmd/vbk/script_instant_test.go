@@ -38,6 +38,9 @@ func (*twin) Flush(context.Context, string) error { return nil }
 // Continue has nothing to do: errors do not pause the twin's machines.
 func (*twin) Continue(context.Context, string) error { return nil }
 
+// Unpause has nothing to do: nothing pauses them either.
+func (*twin) Unpause(context.Context, string) error { return nil }
+
 // detach runs a vbk beside the script's.
 func (th *theatre) detach(ts *testscript.TestScript) func(args []string, log string) (detached, error) {
 	return func(args []string, log string) (detached, error) {

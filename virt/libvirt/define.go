@@ -158,11 +158,20 @@ func (h *Host) Flush(ctx context.Context, uuid string) error {
 	return err
 }
 
+// Unpause lets a domain run on that a client of libvirt has paused, and no other.
+func (h *Host) Unpause(ctx context.Context, uuid string) error {
+	return h.resume(ctx, uuid, libvirt.DOMAIN_PAUSED_USER)
+}
+
 // Continue lets a domain run on that an error of a disk has paused, and no other.
 func (h *Host) Continue(ctx context.Context, uuid string) error {
+	return h.resume(ctx, uuid, libvirt.DOMAIN_PAUSED_IOERROR)
+}
+
+func (h *Host) resume(ctx context.Context, uuid string, paused libvirt.DomainPausedReason) error {
 	_, err := withDomain(ctx, h, "resume domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
 		state, reason, err := d.GetState()
-		if err == nil && state == libvirt.DOMAIN_PAUSED && libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_IOERROR {
+		if err == nil && state == libvirt.DOMAIN_PAUSED && libvirt.DomainPausedReason(reason) == paused {
 			err = d.Resume()
 		}
 		return struct{}{}, err

@@ -37,5 +37,8 @@ func (h *Host) Flush(context.Context, string) error { return errNoCgo }
 // Continue fails.
 func (h *Host) Continue(context.Context, string) error { return errNoCgo }
 
+// Unpause fails.
+func (h *Host) Unpause(context.Context, string) error { return errNoCgo }
+
 // QEMUUser fails.
 func (h *Host) QEMUUser(context.Context) (uid, gid int, err error) { return 0, 0, errNoCgo }
