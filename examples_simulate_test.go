@@ -33,6 +33,7 @@ func TestExamplesHold(t *testing.T) {
 		"fleet domain.silver":     {30 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}, {7 * 7 * day, 8 * day}}, 9},
 		"fleet domain.lab":        {30 * time.Hour, []promise{nightly, {6 * day, 25 * time.Hour}}, 2},
 		"hooks domain.all":        {48 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}}, 3},
+		"hooks domain.db":         {48 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}}, 3},
 		"hooks domain.erp":        {48 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}}, 3},
 		"migration domain.legacy": {48 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}}, 3},
 		"migration domain.rest":   {48 * time.Hour, []promise{nightly, {13 * day, 25 * time.Hour}}, 3},

@@ -51,7 +51,7 @@ policy "told" {
 
 domain "all" {
   match   = ["*"]
-  exclude = ["erp"]
+  exclude = ["erp", "db-*"]
   policy  = policy.told
 }
 
@@ -67,5 +67,17 @@ domain "erp" {
     command = ["/usr/local/sbin/erp-flush", "--host", "erp.example.net"]
     timeout = "2m"
     on_fail = "abort"
+  }
+}
+
+# A database that is to stand still says so inside the guest: qemu-guest-agent calls its freeze hook
+# (fsfreeze-hook) right before the instant of the point and right after it, tenths of a second later.
+domain "db" {
+  match  = ["db-*"]
+  policy = policy.told
+
+  quiesce {
+    mode    = "require" # no agent, or a hook that fails: no point, and "fail" tells so
+    timeout = "20s"     # by then it is thawed, whatever happens
   }
 }
