@@ -68,6 +68,7 @@ func TestMachineEndsInMidRead(t *testing.T) {
 			if err := m.apply(); err == nil {
 				t.Fatal("no failure")
 			}
+			m.wantFailure("disk vda: ")
 			m.dial = dialNBD
 			if err := m.apply(); err != nil { // the machine is shut off, and offline = "skip"
 				t.Fatal(err)
@@ -78,7 +79,21 @@ func TestMachineEndsInMidRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.restored(m.settled("full " + c.next))
+			m.wantFailure("")
 		})
+	}
+}
+
+// wantFailure wants the store to tell that the last attempt failed, and why; "": that
+// it did not.
+func (m *machine) wantFailure(why string) {
+	m.Helper()
+	domains, err := m.store().Domains(m.Context())
+	if err != nil || len(domains) != 1 {
+		m.Fatalf("%d domains, %v", len(domains), err)
+	}
+	if f := domains[0].LastFailure(); (f == nil) != (why == "") || f != nil && !strings.Contains(f.Error, why) {
+		m.Errorf("the last failure is %+v, want %q", f, why)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"vbk/plan"
 	"vbk/store"
@@ -121,9 +122,10 @@ func TestFullStore(t *testing.T) {
 	}
 	s.fill(w)
 	ballast := filepath.Join(loop.Dir, "ballast")
-	failed, done := 0, 0
+	failed, done, recorded := 0, 0, 0
 	for room := int64(0); done < 2; room += 12 << 10 {
 		free := leave(t, ballast, w.store(), room)
+		w.now = w.now.Add(time.Second)
 		r := w.apply(plan.Options{})
 		if r.Failed == 0 {
 			done++
@@ -136,6 +138,9 @@ func TestFullStore(t *testing.T) {
 		}
 		w.noJob()
 		w.clean()
+		if f := w.outcome(); f != nil && strings.Contains(f.Error, "no space left on device") && f.Ended.Equal(w.now) {
+			recorded++ // there was room, once what the attempt had written was gone
+		}
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
@@ -146,6 +151,9 @@ func TestFullStore(t *testing.T) {
 	}
 	if failed < 8 {
 		t.Errorf("it was full %d times", failed)
+	}
+	if recorded < failed-3 { // where not even a few KiB were left
+		t.Errorf("of %d failures %d are recorded", failed, recorded)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

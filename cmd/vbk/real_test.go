@@ -98,7 +98,9 @@ func (r real) testKilled(t *testing.T, point string, content map[string]string) 
 	}
 	points := len(r.points(t))
 	r.wantRestore(t, point, content)
-	out, _ := r.run(t, 0, "plan")
+	out, _ := r.run(t, 4, "status")
+	wantText(t, out, " UTC, was cut off: pid ", "the next vbk apply cleans up and tries again")
+	out, _ = r.run(t, 0, "plan")
 	wantText(t, out, "ends backup job", "deletes checkpoint vbk-", "removes run folder", "that no point names", "gets an increment", "left by an interrupted run")
 	if n := r.checkpoints(t); n != 2 {
 		t.Fatalf("%d checkpoints, want that of the last point and the killed one", n)
@@ -122,7 +124,9 @@ func (r real) testInterrupted(t *testing.T) {
 	}
 	r.wantClean(t)
 	points := len(r.points(t))
-	out, _ := r.run(t, 0, "plan")
+	out, _ := r.run(t, 4, "status")
+	wantText(t, out, "the last attempt, at ", "failed: interrupted by signal: interrupt")
+	out, _ = r.run(t, 0, "plan")
 	wantText(t, out, "gets an increment", "0 to change")
 	now := r.pictures(t)
 	r.awaitDue(t)

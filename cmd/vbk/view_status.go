@@ -91,6 +91,14 @@ type storeStatus struct {
 	Error   string `json:"error,omitempty"`
 }
 
+// fullness says why nothing can be stored any more.
+func (s storeStatus) fullness() string {
+	if s.MinFree == 0 {
+		return fmt.Sprintf("%s free: no point can be made", plan.Bytes(s.Free))
+	}
+	return fmt.Sprintf("%s free, and min_free = %s is to stay: no point can be made", plan.Bytes(s.Free), plan.Bytes(s.MinFree))
+}
+
 // full says whether nothing can be stored any more.
 func (s storeStatus) full() bool { return s.Error == "" && s.Size > 0 && s.Free <= s.MinFree }
 
@@ -111,7 +119,7 @@ func (s status) problems() []string {
 			problem("%s: %s", st.Address, st.Error)
 		}
 		if st.full() {
-			problem("%s: %s free, and min_free = %s is to stay: no point can be made", st.Address, plan.Bytes(st.Free), plan.Bytes(st.MinFree))
+			problem("%s: %s", st.Address, st.fullness())
 		}
 	}
 	for _, m := range slices.SortedStableFunc(slices.Values(s.Instances), bySeverity) {
