@@ -118,19 +118,37 @@ func alertNames(t *testing.T, file, pattern string) (names []string) {
 	return slices.Compact(names)
 }
 
-// TestDashboardQueries has promtool read the dashboard's queries, as rules.
-func TestDashboardQueries(t *testing.T) {
+// dashboard is what a test reads of Grafana's.
+type dashboard struct {
+	Panels []struct {
+		Title, Description string
+		GridPos            struct{ X, Y, W, H int }
+		Targets            []struct{ Expr, RefID string }
+		FieldConfig        struct {
+			Defaults  struct{ Unit string }
+			Overrides []struct {
+				Matcher    struct{ Options string }
+				Properties []struct {
+					ID    string
+					Value any
+				}
+			}
+		}
+		Transformations []struct {
+			Options struct{ RenameByName map[string]string }
+		}
+	}
+}
+
+// TestDashboard has promtool read the dashboard's queries, as rules; and compares the
+// units of panels and columns with those that the names of the metrics end in.
+func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile("../../examples/monitoring/dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
+	var d dashboard
+	if err := json.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
 	type rule struct {
@@ -138,15 +156,37 @@ func TestDashboardQueries(t *testing.T) {
 		Expr   string `json:"expr"`
 	}
 	var rules []rule
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			if target.Expr == "" {
-				t.Errorf("panel %s asks nothing", panel.Title)
+	taken := map[[2]int]string{}
+	for _, panel := range d.Panels {
+		for x := panel.GridPos.X; x < panel.GridPos.X+panel.GridPos.W; x++ {
+			for y := panel.GridPos.Y; y < panel.GridPos.Y+panel.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%s lies over %q, or beyond the edge", panel.Title, other)
+				}
+				taken[[2]int{x, y}] = panel.Title
 			}
-			rules = append(rules, rule{fmt.Sprintf("query:%d", len(rules)), strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")})
+		}
+		units := map[string]string{}
+		for _, o := range panel.FieldConfig.Overrides {
+			for _, p := range o.Properties {
+				if p.ID == "unit" {
+					units[o.Matcher.Options] = fmt.Sprint(p.Value)
+				}
+			}
+		}
+		for _, target := range panel.Targets {
+			rules = append(rules, rule{fmt.Sprintf("query:%d", len(rules)), target.Expr})
+			unit := panel.FieldConfig.Defaults.Unit
+			if len(panel.Transformations) > 0 { // a column
+				column := panel.Transformations[len(panel.Transformations)-1].Options.RenameByName["Value #"+target.RefID]
+				unit = cmp.Or(units[column], "none")
+			}
+			if want := unitOf(target.Expr); unit != want {
+				t.Errorf("panel %s has unit %q for %s, want %q", panel.Title, unit, target.Expr, want)
+			}
 		}
 	}
-	if len(rules) < 6 {
+	if len(rules) < 20 {
 		t.Fatalf("%d queries", len(rules))
 	}
 	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}}) // JSON is YAML
@@ -158,6 +198,26 @@ func TestDashboardQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	promtool(t, "", "check", "rules", file)
+}
+
+// unitOf is the unit that Grafana is to show a query's values in.
+func unitOf(query string) string {
+	metric := metricName.FindString(query)
+	switch {
+	case strings.HasPrefix(query, "count("):
+		return "none"
+	case strings.Contains(query, ") / vbk_rpo_limit_seconds"):
+		return "percentunit"
+	case strings.HasSuffix(metric, "_timestamp_seconds") && strings.Contains(query, "* 1000"):
+		return "dateTimeAsIso"
+	case strings.HasSuffix(metric, "_seconds"):
+		return "s"
+	case strings.HasSuffix(metric, "_bytes"):
+		return "bytes"
+	case strings.HasPrefix(query, "max by") && (strings.HasSuffix(metric, "_success") || strings.HasSuffix(metric, "_failing")):
+		return "bool_yes_no"
+	}
+	return "none"
 }
 
 // promtool runs Prometheus' own checks where they are installed, as in CI.
