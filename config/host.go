@@ -29,7 +29,7 @@ func hostSpec() spec[Host] {
 				"How libvirt is reached. A libvirt on another machine is checked, and refused by plan: run vbk on each hypervisor. A URI must not hold a password."),
 			at("max_parallel", counts, func(h *Host) *int { return &h.MaxParallel },
 				"How many domains of the host are backed up at a time."),
-			at("scratch_dir", absolutePaths, func(h *Host) *string { return &h.ScratchDir },
+			at("scratch_dir", kind[string]{form: "absolute path", read: scratchDir, show: showText}, func(h *Host) *string { return &h.ScratchDir },
 				"Where run folders are made. While a backup runs, QEMU keeps there what the guest overwrites."),
 			at("labels", textMaps, func(h *Host) *map[string]string { return &h.Labels },
 				"Text for expressions, such as `[for h in host.hv : h if h.labels.site == \"ams\"]`.").otherwise("none"),
@@ -62,6 +62,18 @@ func hostSpec() spec[Host] {
 func forEachField() field[Host] {
 	return before[Host]("for_each", "map of any", "A host for each element of a map, or of a set of strings, and called as its key. In the block `each.key` and `each.value` stand for the element, "+
 		"and `host.NAME` is a map of the hosts.").otherwise("one host, which is called NAME")
+}
+
+// maxScratchDir is the longest scratch_dir, bytes: the path of a socket below it,
+// /vbk-96011a03-77effe49/nbd, may have 107.
+const maxScratchDir = 107 - 26
+
+func scratchDir(v cty.Value) (string, error) {
+	dir, err := absolutePath(v)
+	if err == nil && len(dir) > maxScratchDir {
+		err = fmt.Errorf("%q has %d bytes, and at most %d fit into the path of a socket below it", dir, len(dir), maxScratchDir)
+	}
+	return dir, err
 }
 
 // portRange reads two ports such as "10809-10909".

@@ -83,7 +83,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	a.record.Chain, a.record.ID, a.record.Checkpoint = a.chain.Chain, id, a.point.Checkpoint
 	a.record.RunFolder = filepath.Join(a.want.Host.ScratchDir, plan.RunFolderPrefix(a.want.StoreID)+folder)
 	if err := a.folder.Record(a.record); err != nil {
-		return fmt.Errorf("record the attempt: %w", err)
+		return err
 	}
 	a.attempt, a.outcome.Attempt = &a.record, id
 	return nil

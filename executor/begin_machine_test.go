@@ -84,7 +84,7 @@ func TestBeginMachine(t *testing.T) {
 	if err := os.WriteFile(checkpoints, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails("begin backup job")
+	fails("begin backup of domain")
 	if err := os.Remove(checkpoints); err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 	}
 	if c.Job != "" {
 		if err := x.host.EndBackup(ctx, x.want.UUID, c.Job); err != nil {
-			return fmt.Errorf("end backup job %s: %w", c.Job, err)
+			return err
 		}
 	}
 	if err := x.abortZombies(ctx, d); err != nil {
@@ -72,7 +72,7 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 	}
 	for _, name := range c.Checkpoints {
 		if err := x.deleteCheckpoint(ctx, d, name); err != nil {
-			return fmt.Errorf("delete checkpoint %s: %w", name, err)
+			return err
 		}
 	}
 	if len(c.Checkpoints) > 0 {
@@ -130,10 +130,7 @@ func (x *instance) removeRunFolder(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := os.RemoveAll(path); err != nil {
-		return fmt.Errorf("remove run folder: %w", err)
-	}
-	return nil
+	return os.RemoveAll(path)
 }
 
 // tidyUp cleans up what this run has begun. It outlives a cancelled context. If that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -85,7 +86,7 @@ func (a *attempt) end(ctx context.Context, failed error) error {
 	case failed != nil:
 		return failed
 	case err != nil:
-		return fmt.Errorf("end backup job: %w", err)
+		return err
 	}
 	return nil
 }
@@ -124,7 +125,6 @@ func (a *attempt) beginJob(ctx context.Context, job virt.Backup) error {
 	a.point.Start = a.Now().UTC()
 	if err := a.host.BeginBackup(ctx, a.want.UUID, job); err != nil {
 		a.zombies = !errors.Is(err, virt.ErrBusy)
-		err = fmt.Errorf("begin backup job: %w", err)
 		if errors.Is(err, virt.ErrOldImage) {
 			return &hintError{err, "with the domain shut off: qemu-img amend -f qcow2 -o compat=1.1 IMAGE; or leave the disk out: disks { exclude = [TARGET] }"}
 		}
@@ -135,12 +135,16 @@ func (a *attempt) beginJob(ctx context.Context, job virt.Backup) error {
 
 // makeRunFolder makes a fresh folder that QEMU may enter and nobody else.
 func makeRunFolder(path string, d virt.Domain) error {
-	if err := os.Mkdir(path, 0o700); err != nil {
-		return &hintError{fmt.Errorf("make run folder: %w", err), "scratch_dir of the host block names a directory that exists and has space"}
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &hintError{err, "mkdir -p " + filepath.Dir(path) + ", or another scratch_dir in the host block"}
+	}
+	if err != nil {
+		return err
 	}
 	if d.ProcessUID >= 0 {
 		if err := os.Chown(path, d.ProcessUID, d.ProcessGID); err != nil {
-			return fmt.Errorf("give run folder to QEMU's user: %w", err)
+			return &hintError{fmt.Errorf("give run folder to QEMU's user: %w", err), "run vbk as root"}
 		}
 	}
 	return nil
@@ -150,7 +154,7 @@ func makeRunFolder(path string, d virt.Domain) error {
 func (a *attempt) describe(ctx context.Context) error {
 	domain, err := a.host.DomainXML(ctx, a.want.UUID)
 	if err != nil {
-		return fmt.Errorf("read domain XML: %w", err)
+		return err
 	}
 	if err := a.save(domainFileName(a.chain, a.point, a.point.Attempt), []byte(domain)); err != nil {
 		return err
@@ -160,7 +164,7 @@ func (a *attempt) describe(ctx context.Context) error {
 	}
 	checkpoint, err := a.host.CheckpointXML(ctx, a.want.UUID, a.point.Checkpoint)
 	if err != nil {
-		return fmt.Errorf("read checkpoint XML: %w", err)
+		return err
 	}
 	return a.save(store.ExtraFileName(a.point.Sequence, a.point.Attempt, "checkpoint.xml"), []byte(checkpoint))
 }

@@ -119,7 +119,7 @@ func (a *attempt) mark(ctx context.Context) error {
 func (a *attempt) addCheckpoint(ctx context.Context) error {
 	domain, err := a.host.DomainXML(ctx, a.want.UUID)
 	if err != nil {
-		return fmt.Errorf("read domain XML: %w", err)
+		return err
 	}
 	var tracked []string
 	others := a.plan.Others[:len(a.plan.Others):len(a.plan.Others)]
@@ -179,7 +179,7 @@ func (x *instance) deleteOffline(ctx context.Context, d virt.Domain, name string
 				continue
 			}
 			if err := x.images().RemoveBitmap(ctx, disk.Source, bitmap.Bitmap); err != nil {
-				return fmt.Errorf("disk %s: remove bitmap: %w", disk.Target, err)
+				return fmt.Errorf("disk %s: remove bitmap %s: %w", disk.Target, bitmap.Bitmap, err)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -95,7 +96,7 @@ type fileMedium struct {
 func (m fileMedium) resize(size int64) error {
 	if m.whole && size > 0 {
 		if err := unix.Fallocate(int(m.file.Fd()), 0, 0, size); err != nil {
-			return fmt.Errorf("preallocate: %w", err)
+			return &fs.PathError{Op: "preallocate", Path: m.file.Name(), Err: err}
 		}
 	}
 	return m.file.Truncate(size)

@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"vbk/plan"
 	"vbk/virt"
@@ -17,7 +16,7 @@ func (x *instance) startPaused(ctx context.Context, planned plan.Action) (plan.A
 	record := x.self()
 	record.Started = new(int)
 	if err := x.folder.Record(record); err != nil {
-		return none(fmt.Errorf("record the start of the domain: %w", err))
+		return none(err)
 	}
 	x.attempt = &record
 	// A start that is given up goes on in libvirt.
@@ -35,7 +34,7 @@ func (x *instance) startPaused(ctx context.Context, planned plan.Action) (plan.A
 	started := record
 	started.Started = &id
 	if err := x.folder.Record(started); err != nil {
-		return none(fmt.Errorf("record the start of the domain: %w", err))
+		return none(err)
 	}
 	x.attempt = &started
 	if ctx.Err() != nil {

@@ -39,7 +39,7 @@ func (a *attempt) freeze(ctx context.Context, d virt.Domain) (thaw func() error,
 	thaw = func() error { return a.goOn(ctx, release) }
 	a.record.Frozen = true
 	if err := a.folder.Record(a.record); err != nil {
-		return thaw, fmt.Errorf("record the freeze: %w", err)
+		return thaw, err
 	}
 	asked, cancel := context.WithTimeout(ctx, time.Duration(q.Timeout))
 	defer cancel()

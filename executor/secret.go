@@ -32,7 +32,7 @@ func (a *attempt) sealScratch(ctx context.Context, d virt.Domain, job *virt.Back
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	a.record.Secret = fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 	if err := a.folder.Record(a.record); err != nil {
-		return fmt.Errorf("record the secret: %w", err)
+		return err
 	}
 	job.Reuse = true
 	group, inTime := errgroup.WithContext(ctx) // a key takes seconds

@@ -69,8 +69,8 @@ func (w *RawWriter) write(offset int64, p []byte) error {
 		return w.err
 	}
 	if _, err := w.w.WriteAt(p, offset); err != nil {
-		w.err = fmt.Errorf("write raw image: %w", err)
-		return w.err
+		w.err = err // of the file, which says what and where
+		return err
 	}
 	w.parts, w.data = append(w.parts, part), w.data+int64(len(p))
 	if start := w.size - int64(len(w.tail)); offset+int64(len(p)) > start {

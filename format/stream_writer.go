@@ -194,7 +194,7 @@ func (w *StreamWriter) write(b []byte) error {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		w.err = w.failed(err)
+		w.err = err // of the file
 		return w.err
 	}
 	_, _ = w.sum.Write(b) // a hash takes everything

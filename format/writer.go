@@ -204,10 +204,10 @@ func (w *Writer) put(b []byte, place int64) error {
 	for {
 		n, err := w.at.WriteAt(b, place)
 		if err == nil && n < len(b) {
-			err = io.ErrShortWrite
+			err = fmt.Errorf("write %s: %w", w.header.Disk, io.ErrShortWrite)
 		}
 		if err != nil {
-			return fmt.Errorf("write %s: %w", w.header.Disk, err)
+			return err // of the file, which says what and where
 		}
 		place += int64(n)
 		if padded(place) == place {
@@ -228,11 +228,11 @@ func (w *Writer) write(b []byte) error {
 	}
 	n, err := write(b)
 	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
+		err = fmt.Errorf("write %s: %w", w.header.Disk, io.ErrShortWrite)
 	}
 	if err != nil {
-		w.err = fmt.Errorf("write %s: %w", w.header.Disk, err)
-		return w.err
+		w.err = err
+		return err
 	}
 	w.offset += int64(n)
 	return nil

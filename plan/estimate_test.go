@@ -116,13 +116,13 @@ func TestPending(t *testing.T) {
 	cfg.Domains[1].Policy.Pending = []string{"hooks are not run", "copies are not made"}
 	have := inventory(nil, host("hv1", machine("vda"), named("db", uuid2, virt.Running)), host("hv2"))
 	p := Make(cfg, have, Options{}, noon)
-	mustEqual(t, "lines", lines(p), []string{`domain.db["hv1/db"] full`, `domain.web["hv1/web01"] hooks are not run`})
-	if hint := p.Instances[1].Hint; hint != "not yet acted on: hooks are not run; copies are not made" {
+	mustEqual(t, "lines", lines(p), []string{`domain.db["hv1/db"] full`, `domain.web["hv1/web01"] hooks are not run; copies are not made`})
+	if hint := p.Instances[1].Hint; hint != pendingHint {
 		t.Errorf("hint %q", hint)
 	}
 	cfg.Stores[0].Pending = []string{"S3 is not spoken"}
 	p = Make(cfg, have, Options{}, noon)
-	mustEqual(t, "lines", lines(p), []string{`domain.db["hv1/db"] S3 is not spoken`, `domain.web["hv1/web01"] hooks are not run`})
+	mustEqual(t, "lines", lines(p), []string{`domain.db["hv1/db"] S3 is not spoken`, `domain.web["hv1/web01"] hooks are not run; copies are not made; S3 is not spoken`})
 
 	v := Survey(t.Context(), &config.Config{Hosts: []config.Host{{Name: "a", Pending: []string{"no ssh"}}}, Stores: []config.Store{{Kind: "s3", Name: "b", Pending: []string{"no S3"}}}},
 		Openers{}, noon)

@@ -119,7 +119,7 @@ func instance(w Want, c claim, have Inventory, folders []*store.Domain, now time
 		return broken("claimed by several blocks: "+strings.Join(claimants, ", "), "exclude it in all of them but one")
 	}
 	if pending := slices.Concat(w.Policy.Pending, w.Host.Pending, w.Store.Pending); len(pending) > 0 {
-		return broken(pending[0], "not yet acted on: "+strings.Join(pending, "; "))
+		return broken(strings.Join(pending, "; "), pendingHint)
 	}
 	s := have.store(w.Policy.Store)
 	if s.Error != "" {

@@ -126,9 +126,13 @@ func askWithin[T any](ctx context.Context, patience time.Duration, who string, a
 	}
 }
 
+// pendingHint is what to do about what the language has and this version does not
+// act on.
+const pendingHint = "vbk validate shows where it stands in the configuration: take it out"
+
 func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
 	if len(h.Pending) > 0 {
-		return Host{Name: h.Name, Error: h.Pending[0], Hint: "not yet acted on: " + strings.Join(h.Pending, "; ")}
+		return Host{Name: h.Name, Error: strings.Join(h.Pending, "; "), Hint: pendingHint}
 	}
 	found, err := askWithin(ctx, hostPatience, "host", func(bounded context.Context) (Host, error) {
 		found := Host{Name: h.Name}
@@ -150,7 +154,7 @@ func surveyHost(ctx context.Context, h config.Host, open Openers) Host {
 
 func surveyStore(ctx context.Context, s config.Store, open Openers) Store {
 	if len(s.Pending) > 0 {
-		return Store{Address: s.Address(), Error: s.Pending[0], Hint: "not yet acted on: " + strings.Join(s.Pending, "; ")}
+		return Store{Address: s.Address(), Error: strings.Join(s.Pending, "; "), Hint: pendingHint}
 	}
 	found, err := askWithin(ctx, storePatience, "store", func(ctx context.Context) (Store, error) {
 		found := Store{Address: s.Address()}

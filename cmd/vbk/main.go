@@ -186,7 +186,7 @@ func (env *environment) printProblem(err error, next string) {
 		who = paint.yellow("vbk:")
 	}
 	if text != "" {
-		fmt.Fprintf(env.stderr, "%s %s\n", who, text)
+		fmt.Fprintf(env.stderr, "%s %s\n", who, strings.ReplaceAll(text, "\n", "\n"+who+" ")) // joined errors are several
 	}
 	if next != "" {
 		fmt.Fprintf(env.stderr, "vbk: hint: %s\n", next)

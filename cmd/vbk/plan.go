@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,7 +163,11 @@ func savePlan(path string, p plan.Plan) error {
 func replaceFile(path string, text []byte, mode os.FileMode) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-*")
 	if err != nil {
-		return err
+		var about *fs.PathError
+		if errors.As(err, &about) {
+			about.Path = path // not the temporary name
+		}
+		return mended(err, filepath.Dir(path))
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(text)

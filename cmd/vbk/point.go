@@ -22,7 +22,10 @@ type address struct{ domain, when string }
 
 func parseAddress(text string) (address, error) {
 	domain, when, ok := strings.Cut(text, "@")
-	if !ok || domain == "" || when == "" {
+	if domain != "" && when == "" {
+		return address{}, hint(fmt.Errorf("%q is a domain, and of which point?", text), "%s@latest is its newest; vbk list %s shows all", domain, domain)
+	}
+	if !ok || domain == "" {
 		return address{}, hint(fmt.Errorf("%q is no point: DOMAIN@latest, DOMAIN@CHAIN.N or DOMAIN@TIME", text), "vbk list shows the points")
 	}
 	return address{domain, when}, nil
@@ -92,29 +95,42 @@ func named(all []located, word string) []located {
 	return some
 }
 
+// noDomainError is that no folder is of the domain that was named.
+type noDomainError struct{ word, meant string }
+
+func (e *noDomainError) Error() string {
+	return fmt.Sprintf("no domain %q has a folder on the stores%s", e.word, e.meant)
+}
+
 func noDomain(word string, all []located) error {
 	var names []string
 	for _, l := range all {
 		names = append(names, l.folder.Name)
 	}
-	return fmt.Errorf("no domain %q has a folder on the stores%s", word, didYouMean(word, "", names))
+	return &noDomainError{word, didYouMean(word, "", names)}
 }
 
 // find resolves a typed address to one point.
 func (w *world) find(ctx context.Context, cfg *config.Config, text string) (found, error) {
 	all, problems := w.folders(ctx, cfg)
-	f, err := w.findAmong(all, problems, cfg, text)
-	if err == nil {
+	f, err := w.findAmong(all, cfg, text)
+	var none *noDomainError
+	switch {
+	case err == nil:
 		for _, p := range problems {
 			w.env.complain(fmt.Errorf("warning: %w", p))
 		}
+	case errors.As(err, &none) && len(problems) > 0: // it may lie there
+		for _, p := range problems {
+			w.env.complain(p)
+		}
+		return f, failWith(exitFailed, err)
 	}
 	return f, err
 }
 
-// findAmong resolves a typed address to a point of these folders; problems is why
-// there may be others.
-func (w *world) findAmong(all []located, problems []error, cfg *config.Config, text string) (found, error) {
+// findAmong resolves a typed address to a point of these folders.
+func (w *world) findAmong(all []located, cfg *config.Config, text string) (found, error) {
 	a, err := parseAddress(text)
 	if err != nil {
 		return found{}, err
@@ -122,12 +138,7 @@ func (w *world) findAmong(all []located, problems []error, cfg *config.Config, t
 	some := named(all, a.domain)
 	switch {
 	case len(some) == 0:
-		err := noDomain(a.domain, all)
-		err = hint(errors.Join(append([]error{err}, problems...)...), "vbk list shows the points")
-		if len(problems) > 0 { // it may lie there
-			err = failWith(exitFailed, err)
-		}
-		return found{}, err
+		return found{}, hint(noDomain(a.domain, all), "vbk list shows the points")
 	case len(some) > 1:
 		var names []string
 		for _, l := range some {
@@ -194,7 +205,7 @@ func newest(d store.Domain, limit, now time.Time) (chain store.Chain, point stor
 	}
 	err = errors.New("no sound point")
 	if !limit.IsZero() {
-		err = fmt.Errorf("no sound point of %s UTC or before%s", shortTime(limit), futureNote(limit, now))
+		err = fmt.Errorf("no sound point of %s UTC or before%s%s", shortTime(limit), futureNote(limit, now), oldestNote(d))
 	}
 	if len(all) > 0 { // they are all damaged
 		err = failWith(exitUnsound, err)
@@ -228,6 +239,22 @@ func futureNote(limit, now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf(" (points after now, %s UTC by the clock here, do not count)", shortTime(now))
+}
+
+// oldestNote tells from when on there are points.
+func oldestNote(d store.Domain) string {
+	var oldest time.Time
+	for _, c := range d.Chains {
+		for _, p := range c.Manifest.Points {
+			if oldest.IsZero() || p.Start.Before(oldest) {
+				oldest = p.Start
+			}
+		}
+	}
+	if oldest.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the oldest is of %s UTC", shortTime(oldest))
 }
 
 func chainPoint(when string) (chain string, sequence int, ok bool) {

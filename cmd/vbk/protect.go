@@ -90,7 +90,7 @@ func (w *world) protect(c *cli.Context, cfg *config.Config, p *store.Protection)
 	now := w.env.now()
 	err = executor.Protect(c.Context, localStore{f.repo}, w.self(f.folder.UUID), f.folder.Folder, f.chain.Name, f.point.Sequence, p, now)
 	if err != nil {
-		return failWith(exitFailed, fmt.Errorf("protect %s: %w", f, err))
+		return failWith(exitFailed, mended(fmt.Errorf("protect %s: %w", f, err), f.repo.Path()))
 	}
 	switch {
 	case p == nil:

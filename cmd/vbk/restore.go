@@ -164,7 +164,7 @@ func (env *environment) restore(c *cli.Context, p opened) error {
 	if err == nil && c.Bool("define") {
 		return machine.finish(c, env)
 	}
-	return p.failed(err)
+	return p.failed(mended(err, r.Dir))
 }
 
 // restoreView shows bars on a terminal, and prints a line every 30 s otherwise.

@@ -77,7 +77,7 @@ func (w *world) verifiable(c *cli.Context, cfg *config.Config) (some []located, 
 			return nil, nil, err
 		}
 		if isPoint {
-			f, err := w.findAmong(all, nil, cfg, word)
+			f, err := w.findAmong(all, cfg, word)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -21,34 +21,32 @@ const quietInterval = 30 * time.Second
 // runView prints the events of a run: bars on a terminal, a line every 30 s
 // otherwise; at the end a table of the new points, and what failed.
 type runView struct {
-	env     *environment
-	stream  *runStream
-	paint   paint
-	mu      sync.Mutex
-	bars    *bars                // nil without a terminal
-	last    map[string]time.Time // of the line of an instance
-	begun   map[string]time.Time
-	left    map[string]int // actions of instances that have not ended
-	atWork  map[string]bool
-	points  []executor.Event
-	failed  []executor.Event  // told at the end
-	cut     int               // instances that an interrupt has ended
-	code    int               // exitPanic if a failure is a bug of ours
-	names   map[string]string // of domains, by the address of their instance
-	labels  map[string]string // of bars, likewise
-	scratch map[string]string // directories of their hosts, likewise
-	known   map[string]string // errors of instances that the plan has told already
+	env    *environment
+	stream *runStream
+	paint  paint
+	mu     sync.Mutex
+	bars   *bars                // nil without a terminal
+	last   map[string]time.Time // of the line of an instance
+	begun  map[string]time.Time
+	left   map[string]int // actions of instances that have not ended
+	atWork map[string]bool
+	points []executor.Event
+	failed []executor.Event     // told at the end
+	cut    int                  // instances that an interrupt has ended
+	code   int                  // exitPanic if a failure is a bug of ours
+	wants  map[string]plan.Want // of instances, by their addresses
+	labels map[string]string    // of their bars
+	known  map[string]string    // errors of instances that the plan has told already
 }
 
 func newRunView(env *environment, p plan.Plan) *runView {
 	v := &runView{env: env, stream: newRunStream(env, p), paint: painter(env.color), last: map[string]time.Time{}, begun: map[string]time.Time{},
-		left: map[string]int{}, atWork: map[string]bool{}, names: map[string]string{}, labels: map[string]string{}, scratch: map[string]string{}, known: map[string]string{}}
+		left: map[string]int{}, atWork: map[string]bool{}, wants: map[string]plan.Want{}, labels: map[string]string{}, known: map[string]string{}}
 	disks, points, bytes := 0, 0, int64(0)
 	hosts := map[string]bool{}
 	for _, i := range p.Instances {
 		hosts[i.Want.Host.Name] = true
-		v.names[i.Want.Address] = i.Want.Domain
-		v.scratch[i.Want.Address] = i.Want.Host.ScratchDir
+		v.wants[i.Want.Address] = i.Want
 		if len(i.Actions) > 0 {
 			v.left[i.Want.Address] = len(i.Actions)
 		}
@@ -174,7 +172,9 @@ func firstLine(text string) string {
 }
 
 func (v *runView) complain(e executor.Event) {
-	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", cmp.Or(e.Hint, socketHint(e.Err.Error(), v.scratch[e.Address]))))
+	store, scratch := v.wants[e.Address].Store.Path, v.wants[e.Address].Host.ScratchDir
+	next := cmp.Or(e.Hint, socketHint(e.Err.Error(), scratch), mendFiles(e.Err, store, scratch))
+	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", next))
 }
 
 // socketHint is what to do where QEMU may not make its socket; "" for other errors.
@@ -183,7 +183,7 @@ func socketHint(text, scratch string) string {
 	if !strings.Contains(text, "Permission denied") || !strings.Contains(lower, "nbd") && !strings.Contains(lower, "socket") {
 		return ""
 	}
-	return fmt.Sprintf("AppArmor may keep QEMU out of %s: allow it in /etc/apparmor.d/local/abstractions/libvirt-qemu, see docs/guarantees.md", scratch)
+	return fmt.Sprintf("where AppArmor confines QEMU: echo '%s/vbk-*/nbd rwk,' >>/etc/apparmor.d/local/abstractions/libvirt-qemu && systemctl reload apparmor", scratch)
 }
 
 func (v *runView) progress(e executor.Event) {
@@ -249,7 +249,7 @@ func (v *runView) table() {
 		if p.Quiesced {
 			frozen = fmt.Sprintf("%.2fs", float64(p.FrozenMS)/1000)
 		}
-		row := append([]any{fmt.Sprintf("%s@%s.%d", v.names[e.Address], e.Chain, p.Sequence), kindWord(p.Kind)},
+		row := append([]any{fmt.Sprintf("%s@%s.%d", v.wants[e.Address].Domain, e.Chain, p.Sequence), kindWord(p.Kind)},
 			costs(readBytes(*p), p.Stored(), p.End.Sub(p.Start))...)
 		points.row(append(row, frozen)...)
 		read, stored = read+readBytes(*p), stored+p.Stored()

@@ -85,11 +85,11 @@ func (w *world) openStore(s config.Store) (*local.Store, error) {
 	if errors.Is(err, store.ErrNotMarked) || errors.Is(err, os.ErrNotExist) {
 		return nil, hint(err, "is its file system mounted? vbk init makes %s a new, empty store", s.Path)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && !w.readOnly {
+		err = opened.Writable()
 	}
-	if err := opened.Writable(); err != nil && !w.readOnly {
-		return nil, err
+	if err != nil {
+		return nil, mended(err, s.Path)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

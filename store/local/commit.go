@@ -75,7 +75,7 @@ func (w *File) Write(p []byte) (int, error) {
 	n, err := w.h.Write(p)
 	w.size += int64(n)
 	if err != nil {
-		w.err = fmt.Errorf("write %s: %w", w.key, err)
+		w.err = err // it names operation and file
 	}
 	return n, w.err
 }
@@ -92,7 +92,7 @@ func (w *File) WriteAt(p []byte, offset int64) (int, error) {
 	defer w.mu.Unlock()
 	w.size = max(w.size, offset+int64(n))
 	if err != nil {
-		w.err = fmt.Errorf("write %s: %w", w.key, err)
+		w.err = err // it names operation and file
 	}
 	return n, w.err
 }
@@ -150,14 +150,14 @@ func (w *File) Close() error {
 	}
 	if w.err == nil {
 		if err := w.h.Sync(); err != nil {
-			w.err = fmt.Errorf("sync %s: %w", w.key, err)
+			w.err = err
 		}
 	}
 	for _, src := range w.shared {
 		_ = src.Close() // it was only read
 	}
 	if err := w.h.Close(); err != nil && w.err == nil {
-		w.err = fmt.Errorf("close %s: %w", w.key, err)
+		w.err = err
 	}
 	w.h = nil
 	w.f.mu.Lock()

@@ -130,7 +130,7 @@ func Open(dir string) (*Store, error) {
 	}
 	fsys, err := openOS(path)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err // it says that path cannot be opened
 	}
 	return OpenOn(fsys, path)
 }
