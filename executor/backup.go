@@ -144,12 +144,9 @@ func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
 		return store.Manifest{}, err
 	}
 	m := store.Manifest{
-		FormatVersion: store.FormatVersion, StoreID: a.want.StoreID, Chain: name, ChainNumber: 1,
+		FormatVersion: store.FormatVersion, StoreID: a.want.StoreID, Chain: name, ChainNumber: f.NextChain(),
 		UUID: a.want.UUID, HashKey: key.String(), Stream: a.plan.Stream,
 		Owner: store.Owner{Configuration: a.want.Configuration, Address: a.want.Address, HostUUID: a.want.HostUUID},
-	}
-	for _, c := range f.Chains {
-		m.ChainNumber = max(m.ChainNumber, c.Manifest.ChainNumber+1)
 	}
 	return m, nil
 }

@@ -261,13 +261,12 @@ func (i Importation) adopt(ctx context.Context, f AdoptingFolder, d draft) (Impo
 	if there.UUID != "" && there.UUID != m.UUID {
 		return Imported{}, fmt.Errorf("the folder in the store is of domain %s, the points are of %s", there.UUID, m.UUID)
 	}
-	m.ChainNumber = 1
 	for _, c := range there.Chains {
 		if c.Name == m.Chain {
 			return i.extend(ctx, f, there, c, d)
 		}
-		m.ChainNumber = max(m.ChainNumber, c.Manifest.ChainNumber+1)
 	}
+	m.ChainNumber = there.NextChain()
 	d.manifest = m
 	return i.commit(ctx, f, there, d, 0)
 }

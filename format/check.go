@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -222,6 +223,9 @@ func (c *checker) chunk(e Entry, data []byte) {
 				return
 			}
 			err = cmp.Or(failed, err)
+		}
+		if cause := errors.Unwrap(err); cause != nil && !IsUnread(err) {
+			err = cause // around it is what Damage says itself
 		}
 		c.found(newDamage(e.Offset, e.Length, "", err))
 		return

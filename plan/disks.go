@@ -183,7 +183,7 @@ func selectDisks(rules config.Disks, all []virt.Disk, blind bool) (disks []virt.
 			return nil, nil, inTheClear(d)
 		}
 		if d.Size <= 0 && !blind {
-			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "virsh domblkinfo tells why"}
+			return nil, nil, &diskError{fmt.Sprintf("disk %s (%s): libvirt does not tell its size", d.Target, d.Source), "qemu-img info -U " + d.Source + " shows whether the image can be read"}
 		}
 		disks = append(disks, d)
 	}

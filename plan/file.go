@@ -40,25 +40,34 @@ func Encode(p Plan) ([]byte, error) {
 // ErrEdited says that a plan file is not as it was written.
 var ErrEdited = errors.New("the file was edited or cut off after it was written")
 
+// ErrNoPlan says that a file is no saved plan, nor the beginning of one.
+var ErrNoPlan = errors.New("it is no saved plan")
+
+// fileStart is how a saved plan begins, of whichever version.
+const fileStart = "{\n  \"version\": \"vbk-plan/"
+
 // Decode loads a saved plan and refuses one that was edited or cut off.
 func Decode(text []byte) (Plan, error) {
+	if !bytes.HasPrefix(text, []byte(fileStart)) {
+		return Plan{}, ErrNoPlan
+	}
 	if len(text) > maxFile {
 		return Plan{}, fmt.Errorf("decode plan: %d bytes, more than %d", len(text), maxFile)
 	}
 	body, line, ok := bytes.Cut(text, []byte("\nsha256:"))
 	if !ok {
-		return Plan{}, fmt.Errorf("decode plan: no sum at the end: %w", ErrEdited)
+		return Plan{}, ErrEdited
 	}
 	body = text[:len(body)+1]
 	if string(bytes.TrimSuffix(line, []byte("\n"))) != sum(body) {
-		return Plan{}, fmt.Errorf("decode plan: %w", ErrEdited)
+		return Plan{}, ErrEdited
 	}
 	var head struct{ Version string }
 	if err := json.Unmarshal(body, &head); err != nil {
 		return Plan{}, fmt.Errorf("decode plan: %w", err)
 	}
 	if head.Version != fileVersion {
-		return Plan{}, fmt.Errorf("decode plan: version %q, this vbk reads %q", head.Version, fileVersion)
+		return Plan{}, fmt.Errorf("it has the version %q, and this vbk reads %q", head.Version, fileVersion)
 	}
 	var f file
 	decoder := json.NewDecoder(bytes.NewReader(body))

@@ -92,13 +92,15 @@ func TestDecodeRefuses(t *testing.T) {
 		edited bool
 		want   string
 	}{
-		"empty":                         {nil, true, "no sum at the end"},
+		"empty":                         {nil, false, "it is no saved plan"},
+		"a disk image":                  {[]byte("QFI\xfb\x00\x00\x00\x03"), false, "it is no saved plan"},
+		"cut off":                       {text[:len(text)/2], true, "edited or cut off"},
 		"edited":                        {replace("hv1", "hv2"), true, "edited or cut off"},
 		"another sum":                   {append(text[:len(text)-2:len(text)-2], 'x', '\n'), true, "edited"},
 		"something after it":            {append(text[:len(text):len(text)], "more\n"...), true, "edited"},
-		"another version":               {resealed(text, fileVersion, "vbk-plan/3"), false, `version "vbk-plan/3", this vbk reads "vbk-plan/2"`},
+		"another version":               {resealed(text, fileVersion, "vbk-plan/3"), false, `the version "vbk-plan/3", and this vbk reads "vbk-plan/2"`},
 		"unknown field":                 {resealed(text, `"vbk_version"`, `"vbk_virsion"`), false, "vbk_virsion"},
-		"not JSON":                      {resealed(text, "{", "["), false, "decode plan: "},
+		"not JSON":                      {resealed(text, `"plan"`, `"plan`), false, "decode plan: "},
 		"a want that was edited":        {resealed(text, `"path": "/srv/backup"`, `"path": "/srv/other"`), true, "digest differs"},
 		"a policy that was edited":      {resealed(text, `"keep_last": 1`, `"keep_last": 2`), true, "digest differs"},
 		"an action without its content": {resealed(text, `"kind": "prune"`, `"kind": "cleanup"`), false, "has not the content of its kind"},

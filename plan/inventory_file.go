@@ -45,17 +45,17 @@ func DecodeInventory(text []byte) (Inventory, error) {
 	}
 	var f inventoryFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return Inventory{}, fmt.Errorf("decode inventory: %w", err)
+		return Inventory{}, fmt.Errorf("it is no inventory: %w", err)
 	}
 	if f.Version != inventoryVersion {
-		return Inventory{}, fmt.Errorf("decode inventory: version %q, this vbk reads %q", f.Version, inventoryVersion)
+		return Inventory{}, fmt.Errorf("it has the version %q, and this vbk reads %q", f.Version, inventoryVersion)
 	}
 	var plain bytes.Buffer
 	if err := json.Compact(&plain, f.Inventory); err != nil {
 		return Inventory{}, fmt.Errorf("decode inventory: %w", err)
 	}
 	if sum(plain.Bytes()) != f.SHA256 {
-		return Inventory{}, fmt.Errorf("decode inventory: %w", ErrEdited)
+		return Inventory{}, ErrEdited
 	}
 	var v Inventory
 	decoder := json.NewDecoder(&plain)

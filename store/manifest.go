@@ -59,11 +59,11 @@ func seal(body []byte) []byte {
 func unseal(data []byte) (body []byte, err error) {
 	cut := len(data) - sumLine
 	if cut < 1 || data[cut-1] != '\n' || !bytes.HasPrefix(data[cut:], []byte(sumPrefix)) || data[len(data)-1] != '\n' {
-		return nil, errors.New("the last line is not its sum")
+		return nil, errors.New("it was cut off or edited: its last line is not its sum")
 	}
 	want := string(data[cut+len(sumPrefix) : len(data)-1])
 	if got := Hash(data[:cut]); got != want {
-		return nil, fmt.Errorf("sum is %s, %s is recorded", got, want)
+		return nil, fmt.Errorf("it was edited or damaged: its sum is %s, and %s is recorded", got, want)
 	}
 	return data[:cut], nil
 }

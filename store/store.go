@@ -30,6 +30,19 @@ type Domain struct {
 	Outcomes *Outcomes `json:"outcomes,omitempty"` // how attempts and drills went that no chain tells of
 }
 
+// NextChain is the number of a new chain. It leaves room for each chain that has
+// lost its own number with its manifests: rebuilt, it counts as older.
+func (d Domain) NextChain() int {
+	highest, lost := 0, 0
+	for _, c := range d.Chains {
+		highest = max(highest, c.Manifest.ChainNumber)
+		if c.Manifest.ChainNumber == 0 {
+			lost++
+		}
+	}
+	return highest + lost + 1
+}
+
 // Chain is a folder of a full and what builds on it.
 type Chain struct {
 	Name     string    `json:"name"` // "20261122T013000Z-9f3c"

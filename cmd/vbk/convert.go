@@ -183,7 +183,7 @@ func (w *world) convert(ctx context.Context, repo *local.Store, d store.Domain, 
 	case executor.IsDamage(err):
 		return failWith(exitUnsound, hint(fmt.Errorf("convert %s: %w", name, err), "vbk verify -read-data %s tells what is lost; nothing was changed", d.Name))
 	case err != nil:
-		return failWith(exitFailed, fmt.Errorf("convert %s: %w", name, err))
+		return failWith(exitFailed, mended(fmt.Errorf("convert %s: %w", name, err), repo.Path()))
 	}
 	fmt.Fprintf(w.env.stdout, "Converted: %s, every byte compared; %s before, %s now.\n",
 		count(len(done.Manifest.Points), "point"), plan.Bytes(done.Before), plan.Bytes(done.After))

@@ -245,7 +245,7 @@ func lockToAdopt(ctx context.Context, repo *local.Store, name string, self store
 // elsewhere says what to do about a folder that does not lie beside the store.
 func elsewhere(err error, dir string, s config.Store) error {
 	if !errors.Is(err, local.ErrOtherFileSystem) {
-		return err
+		return mended(err, s.Path)
 	}
 	return hint(err, "copy the folder to the file system of %s first (cp -a %s ...), or convert it: vbk convert -i %s", s.Path, dir, dir)
 }

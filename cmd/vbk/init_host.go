@@ -72,6 +72,8 @@ func mendConnection(err error) error {
 		return hint(err, "run vbk as root, or: usermod -aG libvirt $USER, and log in again")
 	case has("no connection driver", "no polkit agent"):
 		return hint(err, "apt install libvirt-daemon-system qemu-system-x86, or the equivalent")
+	case has("acquire pid file"):
+		return hint(err, "one process at a time has such a libvirt in itself: wait for the other to end")
 	case has("no such file or directory", "connection refused"):
 		return hint(err, "systemctl start libvirtd (or virtqemud.socket, where libvirt is split into daemons)")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -86,9 +87,12 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 			}
 		}
 	}
-	if len(points.rows) > 1 {
+	switch {
+	case len(points.rows) > 1:
 		points.print(env.stdout, env.columns())
-	} else {
+	case slices.ContainsFunc(all, located.problematic):
+		fmt.Fprintln(env.stdout, "No restore point can be read.")
+	default:
 		fmt.Fprintln(env.stdout, "No restore points yet. vbk apply makes them.")
 	}
 	for _, l := range all {
@@ -98,11 +102,35 @@ func (env *environment) printPoints(cfg *config.Config, all []located) {
 					fmt.Fprintf(env.stdout, "Note on %s@%s.%d: %s\n", l.folder.Name, c.Name, p.Sequence, note)
 				}
 			}
-			for _, p := range c.Problems {
-				env.complain(fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
-			}
+			env.complainOf(l.problems(c))
 		}
 	}
+}
+
+// problematic says whether anything is known to be wrong with the folder.
+func (l located) problematic() bool {
+	return slices.ContainsFunc(l.folder.Chains, func(c store.Chain) bool { return len(c.Problems) > 0 })
+}
+
+// problems tells of those of a chain.
+func (l located) problems(c store.Chain) (all []error) {
+	for _, p := range c.Problems {
+		all = append(all, l.problem(c, p))
+	}
+	return all
+}
+
+// problem tells of one, and what to do about it.
+func (l located) problem(c store.Chain, p store.Problem) error {
+	err := fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail)
+	_, isManifest := store.ParseManifestName(p.File)
+	switch {
+	case isManifest && strings.Contains(p.Detail, "this vbk knows"):
+		return hint(err, "a newer vbk wrote it: use that one; vbk version tells which this is")
+	case isManifest:
+		return hint(err, "vbk import %s rebuilds what is lost from the headers of the files", filepath.Join(l.repo.Path(), l.folder.Folder))
+	}
+	return hint(err, "vbk verify -read-data %s tells which points restore", cmp.Or(l.folder.Name, l.folder.Folder))
 }
 
 // verified says whether anything of the folder was ever verified.
@@ -146,9 +174,7 @@ func (env *environment) printShelves(all []shelf) {
 		env.printShelf(s)
 	}
 	for _, s := range all {
-		for _, p := range s.problems {
-			env.complain(p)
-		}
+		env.complainOf(s.problems)
 	}
 }
 

@@ -193,6 +193,16 @@ func (env *environment) printProblem(err error, next string) {
 	}
 }
 
+// complainOf prints several errors, and a hint that they share once, after the last.
+func (env *environment) complainOf(all []error) {
+	for n, err := range all {
+		if n+1 < len(all) && hintOf(err) == hintOf(all[n+1]) {
+			err = errors.New(err.Error())
+		}
+		env.complain(err)
+	}
+}
+
 // interruptError is why a command ends before its end.
 type interruptError struct{ signal os.Signal }
 

@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
+
+	"vbk/store"
 )
 
 // mended adds to the error of files below these directories the command that
@@ -19,7 +22,12 @@ func mended(err error, dirs ...string) error {
 // mendFiles is that command, "" if none is known.
 func mendFiles(err error, dirs ...string) string {
 	all := strings.Join(dirs, " ")
+	var locked *store.LockedError
 	switch {
+	case errors.As(err, &locked) && locked.Holder.PID > 0:
+		return fmt.Sprintf("wait for it; on %s, ps -fp %d shows what it is", locked.Holder.Host, locked.Holder.PID)
+	case errors.As(err, &locked):
+		return "wait for it; fuser -v " + dirs[0] + "/" + locked.Folder + "/lock shows who has it, if it is on this machine"
 	case errors.Is(err, syscall.ENOSPC):
 		return "df -h " + all + " shows where space is missing; df -i, whether it is inodes"
 	case errors.Is(err, syscall.EDQUOT):

@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -157,33 +153,6 @@ func savePlan(path string, p plan.Plan) error {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	return nil
-}
-
-// replaceFile replaces a file whole: a reader never sees half of it.
-func replaceFile(path string, text []byte, mode os.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".vbk-*")
-	if err != nil {
-		var about *fs.PathError
-		if errors.As(err, &about) {
-			about.Path = path // not the temporary name
-		}
-		return mended(err, filepath.Dir(path))
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(text)
-	if err == nil {
-		err = temporary.Chmod(mode)
-	}
-	if err == nil {
-		err = temporary.Sync()
-	}
-	if closeErr := temporary.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	return err
 }
 
 // isConfiguration keeps a plan from being written over a configuration, or a

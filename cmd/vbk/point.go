@@ -88,7 +88,11 @@ func (w *world) folders(ctx context.Context, cfg *config.Config) (all []located,
 func named(all []located, word string) []located {
 	var some []located
 	for _, l := range all {
-		if l.folder.Name == word || l.folder.Folder == word || strings.EqualFold(l.folder.UUID, word) {
+		name := l.folder.Name
+		if name == "" { // no manifest can be read
+			name = folder{name: l.folder.Folder}.domain()
+		}
+		if name == word || l.folder.Folder == word || strings.EqualFold(l.folder.UUID, word) {
 			some = append(some, l)
 		}
 	}
@@ -148,7 +152,18 @@ func (w *world) findAmong(all []located, cfg *config.Config, text string) (found
 	}
 	chain, point, newer, err := pick(some[0].folder, a.when, cfg.TimeZone, w.env.now())
 	if err != nil {
-		return found{}, hint(fmt.Errorf("%s: %w", a.domain, err), "vbk list %s shows the points", a.domain)
+		if some[0].folder.Name == "" {
+			c := some[0].folder.Chains
+			if n := slices.IndexFunc(c, func(c store.Chain) bool { return len(c.Problems) > 0 }); n >= 0 {
+				err = some[0].problem(c[n], c[n].Problems[0])
+				return found{}, failWith(exitUnsound, hint(fmt.Errorf("%s: no point can be read: %w", a.domain, err), "%s", hintOf(err)))
+			}
+		}
+		next := fmt.Sprintf("vbk list %s shows the points", a.domain)
+		if codeOf(err) == exitUnsound {
+			next += "; one that is named as there is restored as far as its disks are whole, which vbk verify -read-data " + a.domain + " tells"
+		}
+		return found{}, hint(fmt.Errorf("%s: %w", a.domain, err), "%s", next)
 	}
 	f := found{some[0], chain, point}
 	if newer > 0 {

@@ -83,7 +83,7 @@ func (o opened) failed(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case isDamage(err), o.unsound && !format.IsUnread(err):
+	case isDamage(err), o.unsound && !format.IsUnread(err) && hintOf(err) == "": // one with a hint is of something else
 		return failWith(exitUnsound, hint(err, "%s", o.next))
 	}
 	return failWith(exitFailed, err)
@@ -213,7 +213,10 @@ func (env *environment) open(ctx context.Context, s shelf, until string, disks [
 		o.id, o.path = p.name, env.again(s, p)
 		return o, nil
 	}
-	if len(some) == 0 {
+	switch {
+	case len(s.points) == 0 && len(s.problems) > 0:
+		return opened{}, failWith(exitUnsound, hint(fmt.Errorf("no point in %s can be read: %w", s.path, s.problems[0]), "%s", hintOf(s.problems[0])))
+	case len(some) == 0:
 		return opened{}, hint(fmt.Errorf("no such point in %s", s.path), "%s", points)
 	}
 	return opened{}, failWith(exitUnsound, hint(fmt.Errorf("no point in %s restores", s.path), "%s", next))

@@ -40,9 +40,7 @@ func (l located) shelf(path string, now time.Time) shelf {
 		for _, p := range c.Manifest.Points {
 			s.points = append(s.points, l.shelved(path, c, p))
 		}
-		for _, p := range c.Problems {
-			s.problems = append(s.problems, fmt.Errorf("%s/%s/%s: %s", l.folder.Folder, c.Name, p.File, p.Detail))
-		}
+		s.problems = append(s.problems, l.problems(c)...)
 	}
 	s.choose = func(until string) ([]shelved, bool, error) { return l.choose(s.points, until, now) }
 	return s

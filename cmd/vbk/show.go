@@ -89,10 +89,13 @@ func (env *environment) readPlan(name string) (plan.Plan, error) {
 	}
 	text, err := os.ReadFile(env.path(name))
 	if err != nil {
-		return plan.Plan{}, fmt.Errorf("read plan: %w", err)
+		return plan.Plan{}, hint(err, "vbk plan -out FILE saves a plan")
 	}
 	p, err := plan.Decode(text)
-	if err != nil {
+	switch {
+	case errors.Is(err, plan.ErrNoPlan): // which vbk plan -out must not replace
+		return plan.Plan{}, hint(fmt.Errorf("%s: %w", name, err), "vbk plan -out FILE saves a plan")
+	case err != nil:
 		return plan.Plan{}, hint(fmt.Errorf("%s: %w", name, err), "make it again: vbk plan -out %s", name)
 	}
 	return p, nil

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -52,7 +51,7 @@ instance goes on from the points that it has, with its own size and measured cha
 			}
 			all := plan.SimulateAll(plays)
 			if picture != "" {
-				if err := os.WriteFile(env.path(picture), drawing(all, filepath.Ext(picture)), 0o644); err != nil {
+				if err := replaceFile(env.path(picture), drawing(all, filepath.Ext(picture)), 0o644); err != nil {
 					return fmt.Errorf("write picture: %w", err)
 				}
 			}

@@ -134,11 +134,11 @@ func (env *environment) vantage(c *cli.Context, cfg *config.Config) (vantage, er
 func (env *environment) readInventory(name string) (plan.Inventory, error) {
 	text, err := os.ReadFile(env.path(name))
 	if err != nil {
-		return plan.Inventory{}, fmt.Errorf("read inventory: %w", err)
+		return plan.Inventory{}, hint(err, "vbk survey -out FILE makes an inventory")
 	}
 	have, err := plan.DecodeInventory(text)
 	if err != nil {
-		return plan.Inventory{}, hint(fmt.Errorf("%s: %w", name, err), "make it again: vbk survey -out %s", name)
+		return plan.Inventory{}, hint(fmt.Errorf("%s: %w", name, err), "vbk survey -out FILE makes an inventory")
 	}
 	return have, nil
 }

@@ -66,7 +66,11 @@ func (env *environment) openStreams(c *cli.Context) error {
 		if isConfiguration(name) {
 			return fmt.Errorf("flag -json-into: %s is the name of a configuration", name)
 		}
-		file, err := os.OpenFile(env.path(name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		err := replaceable(env.path(name))
+		var file *os.File
+		if err == nil {
+			file, err = os.OpenFile(env.path(name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		}
 		if err != nil {
 			return fmt.Errorf("flag -json-into: %w", err)
 		}

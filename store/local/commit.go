@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -279,15 +280,14 @@ func (f *Folder) acceptChain(ctx context.Context, m store.Manifest, fresh bool) 
 	if err != nil {
 		return err
 	}
-	highest := 0
 	for _, c := range d.Chains {
 		if c.Manifest.UUID != "" && c.Manifest.UUID != m.UUID {
 			return fmt.Errorf("the folder belongs to domain %s", c.Manifest.UUID)
 		}
-		highest = max(highest, c.Manifest.ChainNumber)
 	}
-	if fresh && m.ChainNumber != highest+1 {
-		return fmt.Errorf("chain number %d, the highest of the folder is %d", m.ChainNumber, highest)
+	d.Chains = slices.DeleteFunc(d.Chains, func(c store.Chain) bool { return c.Name == m.Chain }) // its files may be there already
+	if next := d.NextChain(); fresh && m.ChainNumber != next {
+		return fmt.Errorf("chain number %d, the next of the folder is %d", m.ChainNumber, next)
 	}
 	return nil
 }

@@ -38,7 +38,12 @@ func (s *Store) Lock(ctx context.Context, folder string, rec store.Attempt) (*Fo
 		return nil, fmt.Errorf("lock %s: %w", folder, err)
 	}
 	f := &Folder{s: s, name: folder, lock: h, files: map[string]error{}}
-	if err := f.take(ctx, rec); err != nil {
+	err = f.take(ctx, rec)
+	var locked *store.LockedError
+	switch {
+	case errors.As(err, &locked): // it says what is locked
+		return nil, errors.Join(err, h.Close())
+	case err != nil:
 		return nil, fmt.Errorf("lock %s: %w", folder, errors.Join(err, h.Close()))
 	}
 	return f, nil

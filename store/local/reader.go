@@ -83,11 +83,7 @@ func (r *Reader) Manifest() store.Manifest { return r.chain.Manifest }
 
 // Open opens a file of the chain.
 func (r *Reader) Open(name string) (Source, error) {
-	src, err := openSource(r.s.fsys, r.dir, name)
-	if err != nil {
-		return nil, fmt.Errorf("open file of chain %s: %w", r.chain.Name, err)
-	}
-	return src, nil
+	return openSource(r.s.fsys, r.dir, name)
 }
 
 type source struct {

@@ -67,11 +67,11 @@ func decodeLog(data []byte) record {
 func readLog(h Handle) (record, error) {
 	size, err := h.Size()
 	if err != nil {
-		return record{}, fmt.Errorf("read lock: %w", err)
+		return record{}, err
 	}
 	data := make([]byte, min(size, maxLog))
 	if n, err := h.ReadAt(data, size-int64(len(data))); n < len(data) {
-		return record{}, fmt.Errorf("read lock: %w", err)
+		return record{}, err
 	}
 	return decodeLog(data), nil
 }
@@ -88,11 +88,11 @@ func (t tail) equal(other tail) bool { return t.size == other.size && bytes.Equa
 func tailOf(h Handle) (tail, error) {
 	size, err := h.Size()
 	if err != nil {
-		return tail{}, fmt.Errorf("read lock: %w", err)
+		return tail{}, err
 	}
 	t := tail{size, make([]byte, min(size, 4<<10))}
 	if n, err := h.ReadAt(t.line, size-int64(len(t.line))); n < len(t.line) {
-		return tail{}, fmt.Errorf("read lock: %w", err)
+		return tail{}, err
 	}
 	return t, nil
 }
@@ -107,7 +107,7 @@ func appendLog(h Handle, r record) error {
 		err = h.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write attempt record: %w", err)
+		return err
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (s *Store) Domains(ctx context.Context) ([]store.Domain, error) {
 		if !e.Mode.IsDir() || !store.IsFolderName(e.Name) {
 			continue
 		}
-		d, err := s.Domain(ctx, e.Name)
+		d, err := s.domain(ctx, e.Name)
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("survey store %s: %w", s.path, err)
 		}
@@ -58,10 +58,18 @@ func reportTwins(domains []store.Domain) {
 // Domain surveys one folder by names and sizes, without a lock. A folder that
 // does not exist is an error that is fs.ErrNotExist.
 func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error) {
+	d, err := s.domain(ctx, folder)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("survey %s: %w", folder, err)
+	}
+	return d, err
+}
+
+func (s *Store) domain(ctx context.Context, folder string) (store.Domain, error) {
 	d := store.Domain{Folder: folder}
 	entries, err := s.domainFolder(folder)
 	if err != nil {
-		return d, fmt.Errorf("survey %s: %w", folder, err)
+		return d, err
 	}
 	for _, name := range chainsAmong(entries) {
 		if err := ctx.Err(); err != nil {
@@ -72,10 +80,10 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			return d, fmt.Errorf("survey %s: %w", path.Join(folder, name), err)
+			return d, err
 		}
 		if err := s.explain(folder, v); err != nil {
-			return d, fmt.Errorf("survey %s: %w", folder, err)
+			return d, err
 		}
 		for _, l := range v.leftovers() {
 			d.Leftovers = append(d.Leftovers, path.Join(name, l))
@@ -99,7 +107,7 @@ func (s *Store) Domain(ctx context.Context, folder string) (store.Domain, error)
 		}
 	}
 	if d.Attempt, d.Locked, err = s.lockState(folder); err != nil {
-		return d, fmt.Errorf("survey %s: %w", folder, err)
+		return d, err
 	}
 	if slices.ContainsFunc(entries, isOutcomes) {
 		if o := s.outcomes(folder); o != nil && (d.UUID == "" || d.UUID == o.UUID) {

@@ -321,9 +321,9 @@ func TestSurveyUnreadableFolder(t *testing.T) {
 	}
 	unlock(t, other)
 	for name, want := range map[string]store.Domain{
-		folder:                     {Error: "survey " + folder + ": open " + folder + ": permission denied"},
-		path.Join(folder, m.Chain): {Error: "survey " + folder + "/" + m.Chain + ": open " + folder + "/" + m.Chain + ": permission denied"},
-		path.Join(folder, "lock"):  {Error: "survey " + folder + ": open " + folder + "/lock: input/output error", Name: "web01", UUID: uuid},
+		folder:                     {Error: "open " + folder + ": permission denied"},
+		path.Join(folder, m.Chain): {Error: "open " + folder + "/" + m.Chain + ": permission denied"},
+		path.Join(folder, "lock"):  {Error: "open " + folder + "/lock: input/output error", Name: "web01", UUID: uuid},
 		"no such name":             domain(t, s),
 	} {
 		want.Folder = folder
