@@ -189,7 +189,7 @@ func frozen(t *testing.T, w *world, s *local.Store, m, seen store.Manifest) {
 			}
 		}
 	}
-	w.grow(t, f, w.newChain(s.ID(), seen.ChainNumber+1))
+	w.grow(t, f, w.newChain(s.ID(), domain(t, s).NextChain()))
 	d, err := f.Look(ctx)
 	if err != nil {
 		t.Fatal(err)
