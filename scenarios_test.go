@@ -61,3 +61,27 @@ func testExists(t *testing.T, name string) bool {
 	}
 	return false
 }
+
+// TestPromisesAreTested: docs/compatibility.md names tests that exist, one at least
+// for each promise.
+func TestPromisesAreTested(t *testing.T) {
+	text, err := os.ReadFile("docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| \*\*(.+?)\*\*[^|]*\|[^|]*\|([^|]*)\|$`).FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 10 {
+		t.Errorf("%d promises", len(rows))
+	}
+	for _, row := range rows {
+		named := regexp.MustCompile("`((?:packaging/|[a-z/]+\\.Test|[a-z/]+/script/)[^`]+)`").FindAllStringSubmatch(row[2], -1)
+		if len(named) == 0 && !strings.HasPrefix(row[1], "Log lines") {
+			t.Errorf("%s: no test is named", row[1])
+		}
+		for _, test := range named {
+			if _, err := os.Stat(test[1]); err != nil && !testExists(t, test[1]) {
+				t.Errorf("%s: there is no test %s", row[1], test[1])
+			}
+		}
+	}
+}

@@ -44,12 +44,12 @@ func runJQ(ts *testscript.TestScript, neg bool, args []string) {
 
 // matchSchema is schema NAME [FILE]: what the last command printed, or a file
 // holds, are JSON values of docs/schema/NAME.json, without a property that it
-// does not have.
+// does not have; and still of that schema as each release had it.
 func matchSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: schema NAME [FILE]")
 	}
-	compiled, err := strictSchema(args[0])
+	compiled, err := schemasOf(args[0])
 	ts.Check(err)
 	file := "stdout"
 	if len(args) == 2 {
@@ -65,9 +65,11 @@ func matchSchema(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			return
 		}
-		if err := compiled.Validate(value); err != nil {
-			text, _ := json.MarshalIndent(value, "", "  ") // it was JSON
-			ts.Fatalf("value %d of %s: %v\n%s", n, file, err, text)
+		for path, schema := range compiled {
+			if err := schema.Validate(value); err != nil {
+				text, _ := json.MarshalIndent(value, "", "  ") // it was JSON
+				ts.Fatalf("value %d of %s, by %s: %v\n%s", n, file, path, err, text)
+			}
 		}
 	}
 }
@@ -75,25 +77,38 @@ func matchSchema(ts *testscript.TestScript, neg bool, args []string) {
 // schemaDir is where the schemas are, seen from this package.
 const schemaDir = "../../docs/schema"
 
-// strictSchema is a published schema that allows no other properties: readers
-// ignore those, but what is printed is to be described.
-func strictSchema(name string) (*jsonschema.Schema, error) {
-	file, err := os.Open(filepath.Join(schemaDir, name+".json"))
+// schemasOf are the published schema, which allows no other properties here: readers
+// ignore those, but what is printed is to be described; and those that were published
+// with each release, which programs were written for.
+func schemasOf(name string) (map[string]*jsonschema.Schema, error) {
+	published, err := filepath.Glob(filepath.Join(releases, "*", "schema", name+".json"))
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	schema, err := jsonschema.UnmarshalJSON(file)
-	if err != nil {
-		return nil, err
+	all := map[string]*jsonschema.Schema{}
+	for _, path := range append(published, filepath.Join(schemaDir, name+".json")) {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		schema, err := jsonschema.UnmarshalJSON(file)
+		if err != nil {
+			return nil, err
+		}
+		if filepath.Dir(path) == filepath.Clean(schemaDir) {
+			forbidOthers(schema)
+		}
+		compiler := jsonschema.NewCompiler()
+		compiler.AssertFormat()
+		if err := compiler.AddResource(name+".json", schema); err != nil {
+			return nil, err
+		}
+		if all[path], err = compiler.Compile(name + ".json"); err != nil {
+			return nil, err
+		}
 	}
-	forbidOthers(schema)
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource(name+".json", schema); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(name + ".json")
+	return all, nil
 }
 
 // forbidOthers closes every object that says which type it has and lists its

@@ -61,18 +61,22 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") == "1",
 		Setup:              setUp,
 		Condition:          condition,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "screen": useScreen, "styles": styles,
-			"start": start, "hold": hold, "look": look, "interrupt": interrupt, "finish": finish,
-			"machine": machineCommand, "cmp-disk": compareDisk,
-			"jq": runJQ, "schema": matchSchema,
-			"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
-			"flip": flip, "truncate": truncate, "replace": replaceText,
-			"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
-			"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill, "loop": attachLoop, "grow": growFile,
-			"page": openPage, "next": nextCommand, "program": writeProgram, "typed": runTyped, "pipeline": runPipeline,
-		},
+		Cmds:               scriptCommands(),
 	})
+}
+
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"vbk": runVBK, "exit": runExit, "answer": answer, "clock": passTime, "screen": useScreen, "styles": styles,
+		"start": start, "hold": hold, "look": look, "interrupt": interrupt, "finish": finish,
+		"machine": machineCommand, "cmp-disk": compareDisk,
+		"jq": runJQ, "schema": matchSchema,
+		"unpack": unpackPeer, "cmp-peer": comparePeer, "virtnbdrestore": peerRestore, "copy": copyAny,
+		"flip": flip, "truncate": truncate, "replace": replaceText,
+		"nowhere": nowhere, "umask": setUmask, "private": wantPrivate, "forge": forge,
+		"tmpfs": mountTmpfs, "read-only": makeReadOnly, "unmount": unmount, "files": listFiles, "resume": resume, "fill": fill, "loop": attachLoop, "grow": growFile,
+		"page": openPage, "next": nextCommand, "program": writeProgram, "typed": runTyped, "pipeline": runPipeline,
+	}
 }
 
 // inTurn runs scripts one after the other: the command line's library keeps
