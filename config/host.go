@@ -175,7 +175,7 @@ func elementsOf(v cty.Value) (map[string]cty.Value, error) {
 	case v.IsNull():
 		return nil, errors.New("for_each must not be null; an empty map makes no host")
 	case !isSet && !t.IsMapType() && !t.IsObjectType() && t != cty.DynamicPseudoType:
-		return nil, fmt.Errorf("a map or a set of names is required, such as toset([\"hv1\", \"hv2\"]); this is a %s", t.FriendlyName())
+		return nil, fmt.Errorf("a map or a set of names is required, such as toset([\"hv1\", \"hv2\"]); this is %s", called(t))
 	case !v.IsKnown() || isSet && !v.IsWhollyKnown():
 		return nil, nil
 	}

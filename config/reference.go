@@ -119,7 +119,7 @@ func storeReference(v cty.Value) (string, error) {
 
 // hostReferences reads the names of a list of hosts, sorted.
 func hostReferences(v cty.Value) ([]string, error) {
-	if t := v.Type(); t.IsMapType() || t.IsObjectType() && !t.HasAttribute(identity) {
+	if t := v.Type(); t.IsMapType() || t.IsObjectType() {
 		return nil, errors.New("a list of hosts is required, such as [host.a, host.b], or values(host.hv) for all of a for_each")
 	}
 	names, err := list(v, func(v cty.Value) (string, error) {

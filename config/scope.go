@@ -33,7 +33,7 @@ func (s scope) value(expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
 	if !diags.HasErrors() {
 		return v, diags
 	}
-	if s.refersToSecret(expr) {
+	if diags = explainCalls(diags); s.refersToSecret(expr) {
 		diags = withoutDetails(diags)
 	}
 	for _, traversal := range expr.Variables() {

@@ -9,19 +9,25 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// What HCL says of a name that a block does not have, and of one that it lacks.
+// What HCL says of a name that a block does not have, of one that it lacks, of
+// labels, and of functions.
 var (
-	unexpected = regexp.MustCompile(`^(?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]+)"[^.]*\.$`)
-	missing    = regexp.MustCompile(`^The argument "([^"]+)" is required, but no definition was found\.$`)
+	unexpected  = regexp.MustCompile(`^(?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]+)"[^.]*\.$`)
+	missing     = regexp.MustCompile(`^The argument "([^"]+)" is required, but no definition was found\.$`)
+	mislabelled = regexp.MustCompile(`^(?:All|Only .* expected for) ([a-z0-9]+) blocks`)
+	uncallable  = regexp.MustCompile(`^There is no function named "[^"]*"\.$`)
 )
 
 // explain adds to what HCL says: of names that are not expected, where they
-// belong, or which ones there are; of one that is missing, what it is. Where HCL
-// knows what was meant it says enough.
+// belong, or which ones there are; of one that is missing, what it is; of labels,
+// which there are. Where HCL knows what was meant it says enough.
 func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		if m := missing.FindStringSubmatch(d.Detail); m != nil {
 			d.Detail += " " + s.firstSentence(m[1])
+		}
+		if m := mislabelled.FindStringSubmatch(d.Detail); m != nil {
+			d.Detail += fmt.Sprintf(" Write %s.", strings.Join(headersOf(m[1]), " or "))
 		}
 		m := unexpected.FindStringSubmatch(d.Detail)
 		if m == nil {
@@ -38,6 +44,29 @@ func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 		}
 	}
 	return diags
+}
+
+// explainCalls says of functions that there are not what others there are.
+func explainCalls(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if uncallable.MatchString(d.Detail) {
+			d.Detail += ` None sees the clock, the environment or the network. The command "vbk manual language" lists all.`
+		}
+	}
+	return diags
+}
+
+// headersOf are those of the blocks of a name.
+func headersOf(name string) []string {
+	var headers []string
+	for _, b := range slices.Concat(topBlocks(), policyBlock().Blocks) {
+		for _, b := range append([]Block{b}, b.Blocks...) {
+			if h := b.Header(); b.Name == name && !slices.Contains(headers, h) {
+				headers = append(headers, h)
+			}
+		}
+	}
+	return headers
 }
 
 // firstSentence says what an argument is.

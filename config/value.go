@@ -157,7 +157,11 @@ func durationOr(word string) func(cty.Value) (Duration, error) {
 		if s, err := text(v); err == nil && s == word {
 			return 0, nil
 		}
-		return duration(v)
+		d, err := duration(v)
+		if err != nil && !errors.Is(err, errUnknown) {
+			err = fmt.Errorf("%w; or %q", err, word)
+		}
+		return d, err
 	}
 }
 
@@ -215,7 +219,7 @@ func listOrNone[F any](v cty.Value, element func(cty.Value) (F, error)) ([]F, er
 		return nil, errUnknown
 	}
 	if !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
-		return nil, fmt.Errorf("a list is required, in brackets; this is a %s", t.FriendlyName())
+		return nil, fmt.Errorf("a list is required, in brackets; this is %s", called(t))
 	}
 	if !v.IsKnown() {
 		return nil, errUnknown
@@ -238,6 +242,14 @@ func listOrNone[F any](v cty.Value, element func(cty.Value) (F, error)) ([]F, er
 	return elements, unknown
 }
 
+// called is the name of a type with its article.
+func called(t cty.Type) string {
+	if t.IsObjectType() {
+		return "an object"
+	}
+	return "a " + t.FriendlyName()
+}
+
 // textMap reads a map of text, each value by element.
 func textMap(v cty.Value, element func(cty.Value) (string, error)) (map[string]string, error) {
 	t := v.Type()
@@ -245,7 +257,7 @@ func textMap(v cty.Value, element func(cty.Value) (string, error)) (map[string]s
 	case t == cty.DynamicPseudoType && !v.IsKnown():
 		return nil, errUnknown
 	case !t.IsMapType() && !t.IsObjectType():
-		return nil, fmt.Errorf("a map is required, in braces; this is a %s", t.FriendlyName())
+		return nil, fmt.Errorf("a map is required, in braces; this is %s", called(t))
 	case !v.IsKnown():
 		return nil, errUnknown
 	}
