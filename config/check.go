@@ -69,7 +69,7 @@ func (a Assert) message(in scope) (string, hcl.Diagnostics) {
 }
 
 func checkSpec() spec[Check] {
-	return spec[Check]{blocks: []block[Check]{assertBlock("assert", "What has to be true. One or more.",
+	return spec[Check]{blocks: []block[Check]{assertBlock("assert", "What has to be true. One is required.",
 		func(c *Check, a Assert) { c.Asserts = append(c.Asserts, a) })}}
 }
 

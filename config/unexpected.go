@@ -12,15 +12,15 @@ import (
 // What HCL says of a name that a block does not have, of one that it lacks, of
 // labels, and of functions.
 var (
-	unexpected  = regexp.MustCompile(`^(?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]+)"[^.]*\.$`)
+	unexpected  = regexp.MustCompile(`^((?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]+)"[^.]*\.)( Did you mean "[^"]+"\?)?$`)
 	missing     = regexp.MustCompile(`^The argument "([^"]+)" is required, but no definition was found\.$`)
 	mislabelled = regexp.MustCompile(`^(?:All|Only .* expected for) ([a-z0-9]+) blocks`)
 	uncallable  = regexp.MustCompile(`^There is no function named "[^"]*"\.$`)
 )
 
 // explain adds to what HCL says: of names that are not expected, where they
-// belong, or which ones there are; of one that is missing, what it is; of labels,
-// which there are. Where HCL knows what was meant it says enough.
+// belong, or what was meant, or which ones there are; of one that is missing, what
+// it is; of labels, which there are.
 func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for _, d := range diags {
 		if m := missing.FindStringSubmatch(d.Detail); m != nil {
@@ -33,13 +33,13 @@ func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 		if m == nil {
 			continue
 		}
-		ofBlock, name := m[1] != "", m[2]
+		said, ofBlock, name, suggested := m[1], m[2] != "", m[3], m[4] != ""
 		switch within, homes := s.blockWith(name), homesOf(name, ofBlock); {
 		case within != "" && !ofBlock:
-			d.Detail += fmt.Sprintf(" It belongs into a block: %s { %s = ... }.", within, name)
+			d.Detail = fmt.Sprintf("%s It belongs into a block: %s { %s = ... }.", said, within, name)
 		case len(homes) > 0:
-			d.Detail += fmt.Sprintf(" It is %s.", strings.Join(homes, ", or "))
-		default:
+			d.Detail = fmt.Sprintf("%s It is %s.", said, strings.Join(homes, ", or "))
+		case !suggested:
 			d.Detail += meant("", name, s.names(ofBlock))
 		}
 	}

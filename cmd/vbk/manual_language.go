@@ -121,10 +121,14 @@ func anchor(heading string) string {
 }
 
 func about(b config.Block) string {
-	if b.Status == config.Refused {
-		return b.About + " (Refused by plan.)"
+	text := b.About
+	if b.Several {
+		text += " There may be several."
 	}
-	return b.About
+	if b.Status == config.Refused {
+		text += " (Refused by plan.)"
+	}
+	return text
 }
 
 // aboutArgument is its sentence, and a line for each of its words and limits.
