@@ -4,10 +4,14 @@ package executor_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-shellwords"
 
 	"vbk/virt/libvirt"
 	"vbk/virt/libvirt/embedtest"
@@ -54,7 +58,7 @@ func TestUserMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer host.Close()
-	for name, acts := range map[string]func(user){"during": duringJob, "external": externalSnapshot, "internal": internalSnapshot, "cloned": clone} {
+	for name, acts := range map[string]func(user){"during": duringJob, "external": externalSnapshot, "internal": internalSnapshot, "cloned": clone, "tagged": tag} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOn(t, d.Root, host, name, embedtest.DiskSpec{Target: "vda", Size: 6 << 20}, embedtest.DiskSpec{Target: "vdb", Size: 2 << 20})
 			m.write(5)
@@ -94,6 +98,27 @@ func duringJob(u user) {
 	u.write(2)
 	u.makes("")
 	u.restored(u.settled("full inc inc resync inc"))
+}
+
+// tag gives a machine its class in the way of examples/fleet.
+func tag(u user) {
+	text, err := os.ReadFile("../examples/fleet/backup.vbk.hcl")
+	if err != nil {
+		u.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^#   virsh (metadata db-1 .*)$`).FindSubmatch(text)
+	if line == nil {
+		u.Fatal("examples/fleet does not say how")
+	}
+	words, err := shellwords.Parse(strings.Replace(string(line[1]), "db-1", u.uuid, 1))
+	if err != nil {
+		u.Fatal(err)
+	}
+	u.virsh(words...)
+	d, err := u.host.Domain(u.Context(), u.uuid)
+	if err != nil || d.Tags["tier"] != "gold" {
+		u.Errorf("it has the tags %v: %v", d.Tags, err)
+	}
 }
 
 // externalSnapshot (S36): a disk gets an overlay, which is committed later.

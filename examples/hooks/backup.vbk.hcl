@@ -78,6 +78,6 @@ domain "db" {
 
   quiesce {
     mode    = "require" # no agent, or a hook that fails: no point, and "fail" tells so
-    timeout = "20s"     # by then it is thawed, whatever happens
+    timeout = "20s"     # the hook may take so long
   }
 }
