@@ -15,6 +15,7 @@ import (
 	"vbk/store"
 	"vbk/store/virtnbdbackup"
 	"vbk/virt"
+	"vbk/virt/qcow2"
 )
 
 // AdoptingFolder is the locked folder of a domain that takes in the files of one
@@ -241,7 +242,7 @@ func (i Importation) domain(p virtnbdbackup.ChainPoint) (virt.Domain, error) {
 func pointDisk(d virtnbdbackup.Disk, x virtnbdbackup.File, domain virt.Domain) store.PointDisk {
 	disk := store.PointDisk{
 		Target: d.Target, File: adoptedName(x.Name), Base: x.Base, Size: d.Size, Format: x.Format,
-		FileSize: x.FileSize, Data: x.Data, Stored: x.Stored, FooterHash: fmt.Sprintf("%016x", x.TailHash), RawImage: x.Raw,
+		FileSize: x.FileSize, Data: x.Data, Stored: x.Stored, FooterHash: fmt.Sprintf("%016x", x.TailHash), RawImage: x.Raw, Image: store.ImageOptions(ImageOptions(d)),
 	}
 	for _, known := range domain.Disks {
 		if known.Target == d.Target {
@@ -249,6 +250,16 @@ func pointDisk(d virtnbdbackup.Disk, x virtnbdbackup.File, domain virt.Domain) s
 		}
 	}
 	return disk
+}
+
+// ImageOptions are how the qcow2 image of a disk was made, as virtnbdbackup has noted it;
+// none if no image can be made so.
+func ImageOptions(d virtnbdbackup.Disk) virt.ImageOptions {
+	o := virt.ImageOptions(d.Image)
+	if qcow2.Check(o) != nil {
+		return virt.ImageOptions{}
+	}
+	return o
 }
 
 // adopt brings a chain into the folder, as far as it is not there yet.

@@ -430,3 +430,25 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// TestImportedOptions: an imported disk keeps how its image was made, unless no image can be.
+func TestImportedOptions(t *testing.T) {
+	files := peerFolder()
+	files["vda.virtnbdbackup.1.qcow.json"] = &fstest.MapFile{Data: []byte(`{"virtual-size": 4096, "format": "qcow2", "cluster-size": 4096, "format-specific": {"data": {"compat": "1.1", "refcount-bits": 8, "compression-type": "zstd"}}}`)}
+	files["vdb.virtnbdbackup.1.qcow.json"] = &fstest.MapFile{Data: []byte(`{"virtual-size": 4096, "format": "qcow2", "cluster-size": 3, "format-specific": {"data": {"compat": "1.1"}}}`)}
+	a := newAdopting(t, files)
+	if _, left, err := a.run(); err != nil || len(left) > 0 {
+		t.Fatalf("%v, not imported %v", err, left)
+	}
+	for _, p := range a.domain().Chains[0].Manifest.Points {
+		vda, _ := p.Disk("vda")
+		vdb, _ := p.Disk("vdb")
+		want := store.ImageOptions{ClusterSize: 4096, Compat: "1.1", RefcountBits: 8, CompressionType: "zstd"}
+		if p.Checkpoint != "virtnbdbackup.1" && p.Sequence == 0 {
+			want = store.ImageOptions{}
+		}
+		if vda.Image != want || vdb.Image != (store.ImageOptions{}) {
+			t.Errorf("point %d: %+v and %+v", p.Sequence, vda.Image, vdb.Image)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"vbk/executor"
@@ -116,7 +117,8 @@ func (p foreignPoint) OpenDisk(ctx context.Context, target string) (*executor.Di
 	if err != nil {
 		return nil, err
 	}
-	return &executor.DiskImage{Image: image.Image, Closer: image}, nil
+	at := slices.IndexFunc(p.Disks, func(d virtnbdbackup.Disk) bool { return d.Target == target }) // OpenDisk has found it
+	return &executor.DiskImage{Image: image.Image, Closer: image, Options: executor.ImageOptions(p.Disks[at])}, nil
 }
 
 // XML reads the configuration of the domain that lies beside the files.

@@ -1,7 +1,6 @@
 package virtnbdbackup
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -127,7 +126,8 @@ func (f *Folder) rawHeader(x *file, size int64) error {
 	if x.kind == Full {
 		id, checkpoint = firstCheckpoint, firstCheckpoint
 	}
-	known := imageSize(f.fsys, x.target+"."+id+".qcow.json") == size
+	about, ok := readImageInfo(f.fsys, x.target+"."+id+".qcow.json")
+	known := ok && about.Size == size
 	for _, c := range f.configs {
 		known = known || c.drivers[x.target] == "raw"
 	}
@@ -137,17 +137,4 @@ func (f *Folder) rawHeader(x *file, size int64) error {
 	x.raw = true
 	x.header = format.StreamHeader{Disk: x.target, Format: "raw", Checkpoint: checkpoint, Size: size, Data: size}
 	return nil
-}
-
-// imageSize reads the virtual size from what qemu-img said of a disk, -1 if it
-// says none.
-func imageSize(fsys fs.FS, name string) int64 {
-	b, err := readSmall(fsys, name)
-	j := struct {
-		Size int64 `json:"virtual-size"`
-	}{-1}
-	if err == nil && json.Unmarshal(b, &j) != nil {
-		return -1
-	}
-	return j.Size
 }

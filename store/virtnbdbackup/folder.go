@@ -56,6 +56,7 @@ type Disk struct {
 	Target  string
 	Size    int64    // virtual, bytes; 0 if it is not known
 	Problem *Problem // why it does not restore; nil if it does, as far as names and headers tell
+	Image   ImageOptions
 
 	newest *file // nil if there is none
 }

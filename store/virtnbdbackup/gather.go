@@ -49,7 +49,7 @@ func (f *Folder) point(name string, files []*file) Point {
 			p.parents = append(p.parents, on)
 		}
 		if !p.has(x.target) { // two would have the same problem
-			p.Disks = append(p.Disks, x.disk())
+			p.Disks = append(p.Disks, f.disk(x))
 		}
 	}
 	slices.SortFunc(p.Disks, func(a, b Disk) int { return cmp.Compare(a.Target, b.Target) })
@@ -72,8 +72,8 @@ func (f *Folder) point(name string, files []*file) Point {
 	return p
 }
 
-func (x *file) disk() Disk {
-	return Disk{Target: x.target, Size: x.header.Size, Problem: x.problem, newest: x}
+func (f *Folder) disk(x *file) Disk {
+	return Disk{Target: x.target, Size: x.header.Size, Problem: x.problem, Image: f.options(x), newest: x}
 }
 
 // sameRun bounds how far apart the names of the files of one run are, in seconds:
@@ -242,7 +242,7 @@ func (f *Folder) addRaw(files []*file) {
 	}
 	p := &f.Points[i]
 	for _, x := range files {
-		p.Disks = append(p.Disks, x.disk())
+		p.Disks = append(p.Disks, f.disk(x))
 	}
 	slices.SortFunc(p.Disks, func(a, b Disk) int { return cmp.Compare(a.Target, b.Target) })
 }

@@ -81,6 +81,10 @@ func complete(o virt.ImageOptions) virt.ImageOptions {
 	return o
 }
 
+// Check says why no image can be made with these options; what is 0 or "" is QEMU's
+// default.
+func Check(o virt.ImageOptions) error { return check(complete(o)) }
+
 func check(o virt.ImageOptions) error {
 	old := o.ExtendedL2 || o.LazyRefcounts || o.RefcountBits != 16 || o.CompressionType != "zlib"
 	switch {
