@@ -64,5 +64,6 @@ cover: deps ## coverage of all packages
 package: deps ## build a .deb, an .rpm and a static archive into ./dist, try them, and play a night with the .deb
 	@.ci/deps $(PACKAGING)
 	rm -rf dist && packaging/build dist
+	packaging/twice dist
 	packaging/try dist
 	packaging/night dist
