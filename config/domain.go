@@ -44,9 +44,10 @@ func (d *draft) read(body hcl.Body, s spec[Domain], defaults Domain, in scope) h
 func (p *parser) policies(blocks hcl.Blocks, in scope) cty.Value {
 	drafts, references := map[string]*draft{}, map[string]cty.Value{}
 	var extending []func()
+	spec := policySpec()
 	evaluate := func(b *hcl.Block, base *draft) *draft {
 		d := inherit(base, b.Labels[0], "policy."+b.Labels[0], b.DefRange)
-		p.report(d.read(b.Body, policySpec(), Domain{Policy: defaultPolicy()}, in)...)
+		p.report(d.read(b.Body, spec, Domain{Policy: defaultPolicy()}, in)...)
 		references[d.Name] = d.reference()
 		return d
 	}
@@ -103,7 +104,7 @@ func (p *parser) extended(attr *hcl.Attribute, drafts map[string]*draft, blocks 
 
 // domains evaluates domain blocks, each over the policy that it names.
 func (p *parser) domains(blocks hcl.Blocks, in scope) {
-	defaults := Domain{Policy: defaultPolicy()}
+	defaults, spec := Domain{Policy: defaultPolicy()}, domainSpec()
 	for _, h := range p.config.Hosts {
 		defaults.Hosts = append(defaults.Hosts, h.Name)
 	}
@@ -119,7 +120,7 @@ func (p *parser) domains(blocks hcl.Blocks, in scope) {
 		d.Hosts = defaults.Hosts
 		d.ledger.unknown = d.ledger.unknown || unknown
 		d.broken = d.broken || diags.HasErrors()
-		p.report(append(diags, d.read(b.Body, domainSpec(), defaults, in)...)...)
+		p.report(append(diags, d.read(b.Body, spec, defaults, in)...)...)
 		p.once(d.settle())
 		p.config.Domains = append(p.config.Domains, d.Domain)
 		p.config.drafts = append(p.config.drafts, d)

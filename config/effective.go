@@ -16,15 +16,15 @@ type Setting struct {
 // Effective lists every setting of every domain block, by the block's name.
 func (c *Config) Effective() []Effective {
 	var all []Effective
+	s := domainSpec()
 	for _, d := range c.drafts {
-		all = append(all, Effective{d.Domain, d.settings()})
+		all = append(all, Effective{d.Domain, d.settings(s)})
 	}
 	return all
 }
 
-func (d *draft) settings() []Setting {
+func (d *draft) settings(s spec[Domain]) []Setting {
 	var all []Setting
-	s := domainSpec()
 	list := func(prefix string, fields []field[Domain]) {
 		for _, f := range fields {
 			if f.set == nil {

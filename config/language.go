@@ -1,10 +1,6 @@
 package config
 
-import (
-	"slices"
-
-	"github.com/hashicorp/hcl/v2"
-)
+import "slices"
 
 // topBlocks are the blocks of a file, described, in the order of the reference.
 func topBlocks() []Block {
@@ -49,12 +45,13 @@ func describeFields[T any](fields []field[T]) []Argument {
 	return arguments
 }
 
-// fileSpec is what HCL is to find at the top of a file: blocks only.
+// fileSpec is what HCL is to find at the top of a file: blocks only, which the
+// phases of Parse read.
 func fileSpec() spec[Config] {
 	var s spec[Config]
 	for _, b := range topBlocks() {
 		if !slices.ContainsFunc(s.blocks, func(other block[Config]) bool { return other.Name == b.Name }) {
-			s.blocks = append(s.blocks, block[Config]{Block: b, read: func(reader, *hcl.Block, *Config, Config) hcl.Diagnostics { return nil }})
+			s.blocks = append(s.blocks, block[Config]{Block: b})
 		}
 	}
 	return s
