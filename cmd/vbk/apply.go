@@ -19,9 +19,17 @@ import (
 func (env *environment) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "apply", Usage: "do what plan shows, or exactly a saved plan", ArgsUsage: "[PLANFILE]",
-		UsageText:   "vbk apply [FLAGS]\n       vbk apply PLANFILE [-parallelism N] [-lock-timeout D] [-json]",
-		Description: addresses,
-		Before:      env.openStreams,
+		UsageText: "vbk apply [FLAGS]\n       vbk apply PLANFILE [-parallelism N] [-lock-timeout D] [-json]",
+		Description: addresses + `
+
+Without PLANFILE it plans, shows the plan, and asks. A saved plan is done without a question, and nothing
+else: what would be done differently by now is refused.
+
+  vbk apply
+  vbk apply tonight.plan
+  vbk apply -auto-approve -lock-timeout 10m
+  vbk apply -target domain.db -no-prune`,
+		Before: env.openStreams,
 		Flags: append(append(planFlags(), streamFlags()...),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
 			&cli.IntFlag{Name: "parallelism", Usage: "`N` machines side by side in all; max_parallel bounds each host", Value: 4},

@@ -159,7 +159,7 @@ func checkValue(f cli.Flag, value string) error {
 		return errors.New("the value is empty")
 	}
 	switch f.(type) {
-	case *cli.IntFlag:
+	case *cli.IntFlag, *cli.Uint64Flag:
 		if _, err := strconv.Atoi(value); err != nil {
 			return fmt.Errorf("%q is no number", value)
 		}

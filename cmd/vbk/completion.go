@@ -14,7 +14,7 @@ func (env *environment) completionCommand() *cli.Command {
 		UsageText: "vbk completion bash|zsh|fish",
 		Description: "It completes commands, flags and their values, addresses, domains, points and disks. The\npackages of vbk bring it along. For one user:\n\n" +
 			"  vbk completion bash > ~/.local/share/bash-completion/completions/vbk\n" +
-			"  vbk completion zsh  > ~/.zfunc/_vbk      # with fpath+=~/.zfunc before compinit\n" +
+			"  vbk completion zsh  > ~/.zfunc/_vbk    # with fpath+=~/.zfunc before compinit\n" +
 			"  vbk completion fish > ~/.config/fish/completions/vbk.fish",
 		Action: func(c *cli.Context) error {
 			script, ok := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Args().First()]

@@ -28,7 +28,7 @@ func (env *environment) convertCommand() *cli.Command {
 			"then the old files go. Points, checkpoints and times stay: so an imported chain becomes v3, and\nthe next vbk apply goes on with it.\n\n" +
 			"With -o, the point (the newest that is sound, unless -until names another) and what it builds\non are written to a new folder, which virtnbdrestore restores; with -stream raw the point alone,\n" +
 			"its disks as they are. Every byte is read back before the folder gets its name.\n\n" +
-			"  vbk convert web01@20261122T013000Z-9f3c -stream v3\n  vbk convert -i /srv/backup/web01-4c1f9d2a -o /mnt/usb/web01 -stream virtnbdbackup\n\n" + pathHelp,
+			"  vbk convert web01@20261122T013000Z-9f3c -stream v3\n  vbk convert -i /srv/backup/web01-4c1f9d2a -o /mnt/web01 -stream virtnbdbackup\n\n" + pathHelp,
 		Flags: []cli.Flag{
 			pathFlag(),
 			&cli.StringFlag{Name: "until", Usage: "with -o: the `POINT` to write instead of the newest"},

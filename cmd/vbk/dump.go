@@ -18,9 +18,10 @@ import (
 func (env *environment) dumpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dump", Usage: "show what stream files say of themselves, without reading their data", ArgsUsage: "FILE...",
-		UsageText:   "vbk dump [-json] FILE...",
-		Description: "FILE is a disk of a point: a *.v3 of vbk, or a *.data of virtnbdbackup (v1, v2).",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line, one for each file"}},
+		UsageText: "vbk dump [-json] FILE...",
+		Description: "FILE is a disk of a point: a *.v3 of vbk, or a *.data of virtnbdbackup (v1, v2).\n\n" +
+			"  vbk dump vda.base.0.3f2a1b0c.v3\n  vbk dump -json vda.full.data",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON object a line, one for each file"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return errors.New("vbk dump needs at least one file")

@@ -15,6 +15,8 @@ func (env *environment) fmtCommand() *cli.Command {
 	return &cli.Command{
 		Name: "fmt", Usage: "rewrite configuration files in the canonical style", ArgsUsage: "[PATH...]",
 		UsageText: "vbk fmt [-check] [-diff] [-recursive] [PATH...]",
+		Description: "PATH is a file or a directory; without one it is the working directory.\n\n" +
+			"  vbk fmt\n  vbk fmt -check -diff -recursive",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "check", Usage: "change nothing, exit 1 if a file is not formatted"},
 			&cli.BoolFlag{Name: "diff", Usage: "show what changes"},

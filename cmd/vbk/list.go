@@ -20,7 +20,7 @@ func (env *environment) listCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "show restore points, and what holds each", ArgsUsage: "[DOMAIN]",
 		UsageText:   "vbk list [-json] [DOMAIN]\n       vbk list [-json] -i PATH",
-		Description: pathHelp + "\n\n  vbk list -i /mnt/usb/web01-4c1f9d2a",
+		Description: pathHelp + "\n\n  vbk list\n  vbk list web01\n  vbk list -i /mnt/usb/web01-4c1f9d2a",
 		Flags:       []cli.Flag{pathFlag(), &cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},
 		Action: func(c *cli.Context) error {
 			path, given, err := fromPath(c, "a domain")

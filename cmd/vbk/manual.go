@@ -63,7 +63,6 @@ func writeManual(m markup, app *cli.App) {
 	m.paragraph("vbk compares what a configuration in HCL (*.vbk.hcl in the working directory) declares with the backup folders and the checkpoints of libvirt. " +
 		"vbk plan says what would happen, and why; vbk apply does it while the guests run; vbk restore brings a point back.")
 	m.paragraph("A flag has one dash or two, and stands before or after arguments; -- ends the flags.")
-	m.literal("vbk init -from-host qemu:///system -store /srv/backup\nvbk plan -out first.plan\nvbk apply first.plan\nvbk list\nvbk restore web01@latest -o /var/tmp/web01")
 	m.section("FLAGS BEFORE THE COMMAND")
 	for _, f := range global {
 		flagItem(m, f)
@@ -72,9 +71,13 @@ func writeManual(m markup, app *cli.App) {
 	for _, c := range commands {
 		m.command("vbk " + c.name)
 		m.literal(strings.Join(c.synopsis, "\n"))
-		m.paragraph(strings.ToUpper(c.usage[:1]) + c.usage[1:] + ".")
-		if c.about != "" {
-			m.literal(c.about)
+		m.paragraph(sentence(c.usage))
+		for _, p := range paragraphs(c.about) {
+			if p.literal {
+				m.literal(p.text)
+			} else {
+				m.paragraph(p.text)
+			}
 		}
 		for _, f := range c.flags {
 			flagItem(m, f)
@@ -98,17 +101,18 @@ func writeManual(m markup, app *cli.App) {
 	m.item("*.vbk.hcl, *.vbk.json", "the configuration: all files of the working directory. vbk.hcl(5) describes the language.")
 	m.item("vbk.vbkvars, *.auto.vbkvars", "values of variables.")
 	m.item("STORE/vbk.json", "marks a directory as a store; vbk init writes it.")
+	m.item("STORE/DOMAIN-UUID", "the folder of a domain: its chains, and the lock of whoever is at work in it.")
+	m.item("SCRATCH_DIR/vbk-*", "run folders of backups that are going on, or were cut off: the next vbk apply removes these. scratch_dir of the host block is /var/tmp by default.")
+	m.item("/etc/vbk/NAME", "the working directory of the unit vbk@NAME.service of the packages.")
+	m.section("EXAMPLES")
+	m.paragraph("The first backup, and back:")
+	m.literal("vbk init -from-host qemu:///system -store /srv/backup\nvbk plan -out first.plan\nvbk apply first.plan\nvbk list\nvbk restore web01@latest -o /var/tmp/web01")
+	m.paragraph("Every night, and what tells whether it was done:")
+	m.literal("vbk -chdir /etc/vbk/prod apply -auto-approve -lock-timeout 10m\nvbk -chdir /etc/vbk/prod status -format nagios")
+	m.paragraph("Everything is gone but the store:")
+	m.literal("vbk list -i /mnt/usb/backup\nvbk restore -i /mnt/usb/backup/web01-4c1f9d2a -o /var/lib/libvirt/images/web01")
 	m.section("SEE ALSO")
 	m.paragraph("vbk.hcl(5), virsh(1), qemu-img(1), systemd.timer(5)")
 }
 
-func flagItem(m markup, f flagRow) {
-	term, text := "-"+f.name, f.usage
-	if f.value != "" {
-		term += " " + f.value
-	}
-	if f.otherwise != "" {
-		text += " (default " + f.otherwise + ")"
-	}
-	m.item(term, text+".")
-}
+func flagItem(m markup, f flagRow) { m.item(f.term(), f.text()+".") }

@@ -25,6 +25,11 @@ func helpRaw(t *testing.T, args ...string) string {
 // TestManualIsTheProgram: every command, flag and exit code is in it.
 func TestManualIsTheProgram(t *testing.T) {
 	page, text := helpRaw(t, "manual"), helpRaw(t, "manual", "-format", "markdown")
+	for _, section := range []string{"SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"} {
+		if !strings.Contains(page, "\n.SH "+section+"\n") {
+			t.Errorf("no section %s", section)
+		}
+	}
 	global, commands := commandTable((&environment{}).app())
 	all := append(commands, commandRow{name: "", flags: global})
 	for _, c := range all {

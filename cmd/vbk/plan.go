@@ -39,7 +39,12 @@ func (env *environment) planCommand() *cli.Command {
 		UsageText: "vbk plan [-out FILE] [FLAGS]\n       vbk plan -base DIR [-json] [FLAGS]",
 		Description: addresses + `
 
-With -base it shows what the edit from DIR's configuration to this one causes, and nothing else.`,
+With -base it shows what the edit from DIR's configuration to this one causes, and nothing else.
+
+  vbk plan -out tonight.plan
+  vbk plan -target domain.db -full 'domain.db["local/db-7"]'
+  vbk plan -base ../main -detailed-exitcode
+  vbk plan -inventory inventory.json -now 2026-12-24T03:00`,
 		Before: func(c *cli.Context) error {
 			if c.IsSet("base") { // one document, if any
 				return nil

@@ -20,7 +20,7 @@ func (env *environment) protectCommand() *cli.Command {
 		Name: "protect", Usage: "keep a point whatever the rules say, or lift that", ArgsUsage: "POINT",
 		UsageText: "vbk protect POINT -why TEXT [-until TIME]\n       vbk protect POINT -off",
 		Description: points + "\n\nA protected point, and what it needs, is never deleted and never merged into another.\n\n" +
-			"  vbk protect web01@latest -why 'before the upgrade' -until 90d",
+			"  vbk protect web01@latest -why 'before the upgrade' -until 90d\n  vbk protect web01@latest -off",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "why", Usage: "the reason `TEXT`, which vbk list and vbk plan show"},
 			&cli.StringFlag{Name: "until", Usage: "until `TIME`: 2027-01-31, 2027-01-31T12:00, or 90d from now"},

@@ -17,7 +17,7 @@ import (
 )
 
 const instantHelp = "-instant defines and starts the machine at once. Its disks are new qcow2 images in DIR that lie\n" +
-	"on the point, which a vbk of its own serves; QEMU copies what is missing while the machine runs.\n" +
+	"on the point, which a server beside it exports; QEMU copies what is missing while the machine runs.\n" +
 	"Ctrl-C, or the end of this command, leaves all that at work; the same command with -resume goes\n" +
 	"on with it, from whatever state it is in."
 

@@ -28,7 +28,7 @@ func (env *environment) serveCommand() *cli.Command {
 		Description: points + "\n\nEach disk is an export of its name. Nothing is ever written to the store: with -writable, what\n" +
 			"clients write is kept in temporary files and forgotten at the end. vbk serves until it is\ninterrupted, until COMMAND has ended, or until no qcow2 IMAGE lies on anything any more.\n\n" +
 			"  vbk serve web01@latest -socket /run/web01.sock\n" +
-			"  vbk serve web01@latest -run 'guestfish --ro --format=raw -a \"nbd:///vda?socket=$socket\" -i'\n" +
+			"  vbk serve web01@latest -run \\\n    'guestfish --ro --format=raw -a \"nbd:///vda?socket=$socket\" -i'\n" +
 			"  vbk serve -i /mnt/usb/web01-4c1f9d2a -listen localhost:10809\n\n" + pathHelp,
 		Flags: []cli.Flag{
 			pathFlag(),

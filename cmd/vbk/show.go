@@ -20,7 +20,8 @@ func (env *environment) showCommand() *cli.Command {
 		Name: "show", Usage: "print a saved plan, stale or not", ArgsUsage: "PLANFILE",
 		UsageText: "vbk show [-json [-kept] | -format text|json|markdown|gitlab] PLANFILE",
 		Description: "json is Terraform's shape, with an entry for each point (docs/json.md). markdown is for a comment\n" +
-			"in a review, gitlab the report of GitLab's widget for Terraform plans.",
+			"in a review, gitlab the report of GitLab's widget for Terraform plans.\n\n" +
+			"  vbk show tonight.plan\n  vbk show -json -kept tonight.plan\n  vbk show -format markdown tonight.plan",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: text, json, markdown or gitlab", Value: "text"},
 			&cli.BoolFlag{Name: "json", Usage: "the same as -format json"},

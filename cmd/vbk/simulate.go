@@ -23,7 +23,11 @@ func (env *environment) simulateCommand() *cli.Command {
 		Description: addresses + `
 
 Without -inventory each domain block is played for one machine without points. With it, each
-instance goes on from the points that it has, with its own size and measured changes.`,
+instance goes on from the points that it has, with its own size and measured changes.
+
+  vbk simulate -for 400d domain.db
+  vbk simulate -for 90d -size 200GiB -change 3% -o policy.svg
+  vbk simulate -inventory inventory.json -change auto -json`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "for", Usage: "play so long: `D` such as 400d", Value: "400d"},
 			&cli.StringFlag{Name: "from", Usage: "begin at `TIME` (default: now, or when -inventory was taken)"},

@@ -20,8 +20,9 @@ func (env *environment) statusCommand() *cli.Command {
 		UsageText: "vbk status [-format text|json|nagios|prometheus|html] [-o FILE]",
 		Description: "It reads the stores; hosts are asked only which machines there are. Where a host does not answer,\n" +
 			"machines with points are reported all the same, and it says that others may not be backed up.\n\n" +
-			"  vbk status -format html -o status.html                       a page for a browser: what holds\n" +
-			"                                                               each point, and when it goes\n" +
+			"html is a page for a browser: what holds each point, and when it goes; prometheus is for the\n" +
+			"textfile collector.\n\n" +
+			"  vbk status\n  vbk status -format html -o status.html\n" +
 			"  vbk status -format prometheus -o /var/lib/prometheus/node-exporter/vbk.prom\n\n" +
 			"Exit code 4: something is not as it should be. With -format nagios 0 to 3, as its plugins do.",
 		Flags: []cli.Flag{

@@ -18,7 +18,9 @@ func (env *environment) surveyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "survey", Usage: "save what exists, to plan from it elsewhere", UsageText: "vbk survey -out FILE",
 		Description: `FILE is JSON: hosts with their domains, disks and checkpoints, stores with their points. With it,
-vbk plan -inventory FILE and vbk simulate -inventory FILE need neither hypervisor nor store.`,
+vbk plan -inventory FILE and vbk simulate -inventory FILE need neither hypervisor nor store.
+
+  vbk survey -out inventory.json`,
 		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Usage: "write `FILE`; - is standard output"}},
 		Action: func(c *cli.Context) error {
 			if err := env.noArguments(c); err != nil {

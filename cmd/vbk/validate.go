@@ -13,7 +13,10 @@ func (env *environment) validateCommand() *cli.Command {
 		Name: "validate", Usage: "check the configuration; needs neither hypervisor nor store",
 		UsageText: "vbk validate [-json | -effective]",
 		Description: `A variable without a value is no mistake here: what hangs on it is checked as far as
-its type goes. With -effective every value must be known.`,
+its type goes. With -effective every value must be known.
+
+  vbk validate
+  vbk validate -effective -var site=ams`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print the diagnostics in Terraform's shape"},
 			&cli.BoolFlag{Name: "effective", Usage: "print every value of every domain block, and where it comes from"},

@@ -25,8 +25,8 @@ var version = currentVersion(linked, buildInfo())
 func (env *environment) versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version, and what this build can do",
-		UsageText: "vbk version [-json]",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},
+		UsageText: "vbk version [-json]", Description: "  vbk version -json",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},
 		Action: func(c *cli.Context) error {
 			if err := env.noArguments(c); err != nil {
 				return err
