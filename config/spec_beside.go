@@ -55,11 +55,11 @@ func readCopy(r reader, b *hcl.Block, d *Domain, _ Domain) hcl.Diagnostics {
 func hookSpec() spec[Hook] {
 	return spec[Hook]{fields: []field[Hook]{
 		at("command", kind[[]string]{form: "list of string", read: command, show: showList}, func(h *Hook) *[]string { return &h.Command },
-			"The program and its arguments. No shell reads it.").required(),
+			"The program and its arguments. No shell reads it. It runs in the working directory, which `-chdir` names, and has no standard input.").required(),
 		at("env", textMaps, func(h *Hook) *map[string]string { return &h.Env },
 			"Variables of its environment, besides those of vbk and what is said below. No plan, manifest, log or error shows the values.").secret().otherwise("none"),
 		at("timeout", durations, func(h *Hook) *Duration { return &h.Timeout },
-			"How long it may run. Then it is killed, with all that it has started."),
+			"How long it may run. Then it is killed, with all that it has started but what has begun a session of its own."),
 		at("on_fail", wordOf(
 			word("abort", "in `pre`, whose default it is, the backup fails; in `post` the domain fails, whose point is kept, and nothing is deleted after it"),
 			word("warn", "it is reported"),

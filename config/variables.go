@@ -75,13 +75,16 @@ func (p *parser) keep(v variable, value cty.Value) {
 	p.config.Variables[v.name] = string(text)
 }
 
-// stringsIn are all the strings in a value.
+// stringsIn are all the strings in a value, and its numbers as text.
 func stringsIn(value cty.Value) []string {
 	var all []string
 	value, _ = value.UnmarkDeep()
 	_ = cty.Walk(value, func(_ cty.Path, v cty.Value) (bool, error) { // never fails
-		if v.Type() == cty.String && !v.IsNull() {
-			all = append(all, v.AsString())
+		if v.IsNull() || !v.Type().IsPrimitiveType() || v.Type() == cty.Bool {
+			return true, nil
+		}
+		if text, err := convert.Convert(v, cty.String); err == nil {
+			all = append(all, text.AsString()) // of a number, too: a PIN
 		}
 		return true, nil
 	})

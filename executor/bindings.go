@@ -30,6 +30,7 @@ type Bindings struct {
 	// nil: nothing does, before the next run.
 	Guard func(uri, uuid string) (release func() error, err error)
 
+	Dir         string // where hooks run; "": where this process does
 	Version     string
 	Parallel    int           // instances side by side in all; each host bounds its own
 	LockTimeout time.Duration // how long to wait for another vbk

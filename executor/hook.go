@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,7 +59,7 @@ func (r *run) hook(ctx context.Context, w plan.Want, when string, vars map[strin
 	}
 	maps.Copy(env, vars)
 	began := r.Now()
-	err := runHook(context.WithoutCancel(ctx), h, env)
+	err := runHook(context.WithoutCancel(ctx), r.Dir, h, env)
 	r.trace("hook", "address", w.Address, "when", when, "program", h.command[0], "took", r.Now().Sub(began), "error", err)
 	if err == nil {
 		return nil
@@ -111,11 +113,12 @@ const hookOutput = 4 << 10
 // runHook runs a program and what it starts, for as long as it may. The error has
 // the end of what it printed, without the values of its own environment, which
 // may be secrets.
-func runHook(ctx context.Context, h hook, env map[string]string) error {
+func runHook(ctx context.Context, dir string, h hook, env map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.command[0], h.command[1:]...)
-	cmd.Env = os.Environ()
+	cmd.Dir = dir
+	cmd.Env = cmd.Environ()
 	for _, vars := range []map[string]string{h.env, env} { // the last one counts
 		for name, value := range vars {
 			cmd.Env = append(cmd.Env, name+"="+strings.ReplaceAll(value, "\x00", ""))
@@ -127,6 +130,9 @@ func runHook(ctx context.Context, h hook, env map[string]string) error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second // for children that keep its output open
 	err := cmd.Run()
+	if cmd.Process == nil && err != nil {
+		return notBegun(h.command[0], dir, err)
+	}
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil:
 		return nil
@@ -137,6 +143,30 @@ func runHook(ctx context.Context, h hook, env map[string]string) error {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return err
+}
+
+// notBegun says why a program cannot be run, and what to do about it.
+func notBegun(program, dir string, err error) error {
+	var about *fs.PathError
+	if errors.As(err, &about) { // fork/exec
+		err = about.Err
+	}
+	path := program
+	if strings.Contains(path, "/") && !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	failed := fmt.Errorf("run %s: %w", path, err)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return &hintError{fmt.Errorf("run %s: it is in no directory of PATH", program), "name the program with its directory, or set PATH where vbk is started"}
+	case errors.Is(err, fs.ErrNotExist):
+		return &hintError{failed, "ls -l " + path + " shows whether it is there; its first line may name an interpreter that is not"}
+	case errors.Is(err, fs.ErrPermission):
+		return &hintError{failed, "chmod +x " + path}
+	case errors.Is(err, syscall.ENOEXEC):
+		return &hintError{failed, "sed -i '1i #!/bin/sh' " + path + ", if it is a script of the shell"}
+	}
+	return failed
 }
 
 // tail keeps the end of what is written.
@@ -150,14 +180,16 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// longestLine bounds what of it is told, bytes: its end.
+const longestLine = 300
+
 func (t *tail) lastLine(secrets map[string]string) string {
-	text := strings.TrimSpace(t.String())
-	for _, s := range secrets {
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "(from env)")
-		}
-	}
+	text := Masked(strings.TrimSpace(t.String()), slices.Collect(maps.Values(secrets)), "(from env)")
 	line := text[strings.LastIndexByte(text, '\n')+1:]
-	quoted := strconv.Quote(line)
-	return quoted[1 : len(quoted)-1]
+	cut := ""
+	if more := len(line) - longestLine; more > 0 {
+		line, cut = line[more:], "..."
+	}
+	quoted := strconv.Quote(strings.ToValidUTF8(line, "?"))
+	return cut + quoted[1:len(quoted)-1]
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,5 +139,73 @@ func TestHookThatChangesTheMachine(t *testing.T) {
 	h.run(t.Context(), p)
 	if _, problems := h.told(); !strings.Contains(problems, "after its pre hook") {
 		t.Errorf("looked %d times: %s", looks, problems)
+	}
+}
+
+// TestHookThatFails: what is told of it can be acted on, and shown on a terminal.
+func TestHookThatFails(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	plain, bare := file("plain", "#!/bin/sh\n", 0o644), file("bare", "exit 1\n", 0o755)
+	file("here", "#!/bin/sh\nread x; echo \"in $(pwd -P): '$x'\"; exit 1\n", 0o755)
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		command        []string
+		want, wantHint string // of the error, behind the hook's name
+	}{
+		"missing":        {[]string{"/nonexistent/hook"}, "run /nonexistent/hook: no such file or directory", "ls -l /nonexistent/hook "},
+		"not in PATH":    {[]string{"no-such-program"}, "run no-such-program: it is in no directory of PATH", "name the program with its directory"},
+		"not executable": {[]string{plain}, "run " + plain + ": permission denied", "chmod +x " + plain},
+		"no script":      {[]string{bare}, "run " + bare + ": exec format error", "sed -i '1i #!/bin/sh' " + bare},
+		"relative":       {[]string{"./not-here"}, "run " + filepath.Join(dir, "not-here") + ": no such file", "ls -l "},
+		"in its folder":  {[]string{"./here"}, "exit status 1: in " + real + ": ''", ""},
+		"escapes":        {[]string{"sh", "-c", `printf '\033[31mred\007\n\033]0;title\007\302\233'; exit 1`}, `exit status 1: \x1b]0;title\a\u009b`, ""},
+		"a long line":    {[]string{"sh", "-c", `head -c 300000 /dev/zero | tr '\000' x; echo end; exit 1`}, "exit status 1: ..." + strings.Repeat("x", 297) + "end", ""},
+		"much":           {[]string{"sh", "-c", `yes | head -c 3000000; echo end; exit 1`}, "exit status 1: end", ""},
+		"a short secret": {[]string{"sh", "-c", `echo "pin $PIN, port 12345"; exit 1`}, "exit status 1: pin (from env), port 12345", ""},
+		"killed":         {[]string{"sh", "-c", `kill -9 $$`}, "signal: killed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHooked(t)
+			h.policy().Hooks = []config.Hook{{When: "pre", Command: c.command, Env: map[string]string{"PIN": "1234"}, Timeout: config.Duration(time.Minute), OnFail: "abort"}}
+			h.bind = func(b *executor.Bindings) { b.Dir = dir }
+			h.run(t.Context(), h.plan(plan.Options{}))
+			var failed *executor.Event
+			for _, e := range h.events {
+				if e.Kind == executor.Failed {
+					failed = &e
+				}
+			}
+			if failed == nil || !strings.HasPrefix(failed.Err.Error(), `hook "pre": `+c.want) || !strings.HasPrefix(failed.Hint, c.wantHint) || c.wantHint == "" && failed.Hint != "" {
+				t.Errorf("failed with %+v", failed)
+			}
+		})
+	}
+}
+
+// TestHookLeavesAChild: what a hook leaves running does not hold the backup up.
+func TestHookLeavesAChild(t *testing.T) {
+	h := newHooked(t)
+	h.set("pre", "abort", "sleep 1000 & echo $! >\"$LOG\"")
+	h.run(t.Context(), h.plan(plan.Options{}))
+	child, problems := h.told()
+	if len(h.points()) != 1 || problems != "" {
+		t.Errorf("%d points, %s", len(h.points()), problems)
+	}
+	pid, err := strconv.Atoi(child)
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,20 +81,15 @@ func (j *journal) close() error {
 	return nil
 }
 
-// shortestSecret is how long a sensitive value is at least that is looked for in
-// other text: "1" and "yes" are everywhere.
-const shortestSecret = 5
-
 // hide keeps values out of the log.
 func (j *journal) hide(values []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, v := range values {
-		if len(v) >= shortestSecret && !slices.Contains(j.hidden, v) {
+		if !slices.Contains(j.hidden, v) {
 			j.hidden = append(j.hidden, v)
 		}
 	}
-	slices.SortFunc(j.hidden, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // the longest first: it may hold others
 }
 
 // clean is what is written of an attribute, the message included.
@@ -118,10 +112,7 @@ func (j *journal) clean(_ []string, a slog.Attr) slog.Attr {
 func (j *journal) without(text string) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, h := range j.hidden {
-		text = strings.ReplaceAll(text, h, "(sensitive)")
-	}
-	return text
+	return executor.Masked(text, j.hidden, "(sensitive)")
 }
 
 // began tells which command runs, in which way: the names of flags, not their
@@ -218,7 +209,9 @@ func secretsOf(cfg *config.Config) []string {
 	for _, d := range cfg.Domains {
 		for _, h := range d.Policy.Hooks {
 			for _, value := range h.Env {
-				all = append(all, value)
+				if len(value) > len("false") { // what is short and not called sensitive is a switch or a count
+					all = append(all, value)
+				}
 			}
 		}
 	}
