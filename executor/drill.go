@@ -187,10 +187,13 @@ func (d Drill) definition(p RestorePoint, folder drillFolder, result *Drilled) (
 	}
 	serial, agent := virt.Ports(string(doc))
 	switch {
+	case !serial && !agent:
+		return "", &hintError{errors.New("the machine has neither a serial port nor a channel for a guest agent: nothing would tell that it has booted"),
+			"virsh edit adds <serial type='pty'/>, and the next point has it"}
 	case d.Boot == "" && !agent:
-		return "", errors.New("the machine has no channel for a guest agent: wait for its boot")
+		return "", &hintError{errors.New("the machine has no channel for a guest agent"), "-wait boot waits for a text on its console"}
 	case d.Boot != "" && !serial:
-		return "", errors.New("the machine has no serial port: wait for its agent")
+		return "", &hintError{errors.New("the machine has no serial port"), "-wait agent waits for its guest agent"}
 	}
 	targets, err := chooseDisks(p.Targets(), nil)
 	if err != nil {

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -168,42 +166,4 @@ func (a application) run(ctx context.Context, p plan.Plan, view *runView, proble
 		return exit(graver(view.code, exitFailed))
 	}
 	return exit(view.code)
-}
-
-// ask wants the word yes, as Terraform does. A read from a terminal cannot be
-// cancelled, so an interrupt leaves it behind.
-func (env *environment) ask(ctx context.Context) error {
-	if env.getenv("VBK_INPUT") == "0" {
-		return hint(errors.New("apply needs approval, and VBK_INPUT=0 forbids to ask"), "review with vbk plan -out FILE and run vbk apply FILE, or add -auto-approve")
-	}
-	fmt.Fprintf(env.stdout, "\nDo you want to perform these actions?\n  Only \"yes\" is accepted.\n\n  Enter a value: ")
-	type reply struct {
-		text string
-		err  error
-	}
-	replies := make(chan reply, 1)
-	env.beside(func() {
-		text, err := bufio.NewReader(env.stdin).ReadString('\n')
-		replies <- reply{text, err}
-	})
-	var answer string
-	var err error
-	select {
-	case r := <-replies:
-		answer, err = r.text, r.err
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil { // even after a yes
-		fmt.Fprintln(env.stdout)
-		return failWith(exitInterrupted, errors.New("apply cancelled: interrupted"))
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		fmt.Fprintln(env.stdout)
-		if err != nil && answer == "" {
-			return hint(errors.New("apply cancelled: no answer"), "add -auto-approve where nobody can answer")
-		}
-		return errors.New("apply cancelled")
-	}
-	fmt.Fprintln(env.stdout)
-	return nil
 }

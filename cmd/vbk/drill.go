@@ -98,7 +98,7 @@ func (env *environment) drill(c *cli.Context, p opened, host hypervisor, uri str
 		return failWith(exitUnsound, err)
 	}
 	if err != nil {
-		return p.failed(err)
+		return p.failed(mended(err, d.Scratch))
 	}
 	fmt.Fprintf(env.stdout, "Booted after %v.\n", result.Took.Round(100*time.Millisecond))
 	return nil

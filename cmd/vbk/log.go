@@ -46,7 +46,7 @@ func (env *environment) openLog() error {
 	if word == "" || word == "off" {
 		return nil
 	}
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	levels := map[string]slog.Level{"trace": slog.LevelDebug, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	level, ok := levels[word]
 	if !ok {
 		return fmt.Errorf("environment variable %s: %q is none of debug, info, warn, error, off", logLevel, word)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -19,6 +20,11 @@ func mended(err error, dirs ...string) error {
 	return hint(err, "%s", mendFiles(err, dirs...))
 }
 
+func missing(dir string) bool {
+	_, err := os.Stat(dir)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // mendFiles is that command, "" if none is known.
 func mendFiles(err error, dirs ...string) string {
 	all := strings.Join(dirs, " ")
@@ -28,6 +34,8 @@ func mendFiles(err error, dirs ...string) string {
 		return fmt.Sprintf("wait for it; on %s, ps -fp %d shows what it is", locked.Holder.Host, locked.Holder.PID)
 	case errors.As(err, &locked):
 		return "wait for it; fuser -v " + dirs[0] + "/" + locked.Folder + "/lock shows who has it, if it is on this machine"
+	case errors.Is(err, fs.ErrNotExist) && len(dirs) > 0 && missing(dirs[0]):
+		return "mkdir -p " + dirs[0]
 	case errors.Is(err, syscall.ENOSPC):
 		return "df -h " + all + " shows where space is missing; df -i, whether it is inodes"
 	case errors.Is(err, syscall.EDQUOT):

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +39,9 @@ func (env *environment) restoreOver(c *cli.Context, p opened) error {
 	if err != nil {
 		return fmt.Errorf("flag -to: %w", err)
 	}
+	if mode := info.Mode(); !mode.IsRegular() && (mode&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0) {
+		return fmt.Errorf("flag -to: %s is neither a block device nor a file", c.String("to"))
+	}
 	if info.Mode().IsRegular() && !overwritesImages {
 		return hint(errors.New("this is the static build of vbk, which overwrites block devices and no images"), "use -o DIR, or the build with cgo (CGO_ENABLED=1)")
 	}
@@ -66,26 +67,6 @@ func (env *environment) restoreOver(c *cli.Context, p opened) error {
 	}
 	if result.Stale != nil {
 		env.complain(hint(fmt.Errorf("warning: the kernel still has the old partition table of %s: %w", o.Path, result.Stale), "partprobe %s", o.Path))
-	}
-	return nil
-}
-
-// confirm wants a text to be typed, which nobody types by mistake.
-func (env *environment) confirm(ctx context.Context, text string) error {
-	fmt.Fprintf(env.stdout, "Type %s to overwrite it: ", text)
-	replies := make(chan string, 1)
-	env.beside(func() { // a read from a terminal cannot be cancelled
-		reply, _ := bufio.NewReader(env.stdin).ReadString('\n')
-		replies <- strings.TrimSpace(reply)
-	})
-	var reply string
-	select {
-	case reply = <-replies:
-	case <-ctx.Done():
-	}
-	fmt.Fprintln(env.stdout)
-	if ctx.Err() != nil || reply != text {
-		return errors.New("restore cancelled, nothing was written")
 	}
 	return nil
 }

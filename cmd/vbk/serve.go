@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -97,6 +98,10 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 	if len(targets) == 0 {
 		targets = p.Targets()
 	}
+	images := env.paths(c.StringSlice("while"))
+	if len(images) > 0 && !slices.ContainsFunc(images, func(path string) bool { return !missing(path) }) {
+		return fmt.Errorf("flag -while: %s is not there", images[0])
+	}
 	d, err := env.door(c)
 	if err != nil {
 		return err
@@ -126,7 +131,7 @@ func (env *environment) serve(c *cli.Context, p opened) error {
 			ran = env.runBeside(ctx, c.String("run"), d, targets)
 		case c.IsSet("while"):
 			defer cancel()
-			executor.AwaitAlone(ctx, env.paths(c.StringSlice("while")))
+			executor.AwaitAlone(ctx, images)
 		}
 	})
 	err = p.failed(executor.Serve(ctx, p, s))
@@ -154,9 +159,13 @@ func (env *environment) door(c *cli.Context) (d door, err error) {
 		d.socket = filepath.Join(d.folder, "nbd")
 	}
 	d.socket = env.path(d.socket)
+	if n := len(d.socket); n > longestSocket {
+		d.remove()
+		return d, fmt.Errorf("flag -socket: %s has %d bytes, and the path of a socket has at most %d", d.socket, n, longestSocket)
+	}
 	if d.listener, err = net.Listen("unix", d.socket); err != nil {
 		d.remove()
-		return d, hint(fmt.Errorf("listen: %w", err), "-socket names a path that does not exist, of at most 107 bytes")
+		return d, mendListening(err, "unix", d.socket)
 	}
 	if err := os.Chmod(d.socket, 0o600); err != nil {
 		return d, errors.Join(err, d.listener.Close())
@@ -178,7 +187,26 @@ func (d *door) listen(address, dir string, secure bool) (err error) {
 		}
 	}
 	d.listener, err = net.Listen("tcp", address)
-	return err
+	return mendListening(err, "tcp", address)
+}
+
+// longestSocket is the longest path of a unix socket, bytes (unix(7)).
+const longestSocket = 107
+
+// mendListening adds to an error what to do about it.
+func mendListening(err error, network, at string) error {
+	switch unix := network == "unix"; {
+	case errors.Is(err, syscall.EADDRINUSE) && unix:
+		return hint(err, "fuser -v %s shows who listens there; if nobody does: rm %s", at, at)
+	case errors.Is(err, syscall.EADDRINUSE):
+		_, port, _ := net.SplitHostPort(at) // it was taken apart before
+		return hint(err, "ss -ltnp 'sport = :%s' shows who listens there; -listen localhost:0 takes a free port", port)
+	case errors.Is(err, os.ErrNotExist) && unix:
+		return hint(err, "mkdir -p %s", filepath.Dir(at))
+	case err != nil && !unix:
+		return fmt.Errorf("flag -listen: %w", err)
+	}
+	return mended(err, filepath.Dir(at))
 }
 
 // readTLS reads certificates under the names that QEMU and libvirt give them.

@@ -129,13 +129,17 @@ func (env *environment) shelves(ctx context.Context, path string) ([]shelf, erro
 	case errors.Is(err, local.ErrBadManifests):
 		return nil, failWith(exitUnsound, fmt.Errorf("flag -i: %w", err))
 	case err != nil:
-		return nil, fmt.Errorf("flag -i: %w", err)
+		return nil, mended(fmt.Errorf("flag -i: %w", err), at)
 	default:
 		return vbkShelves(ctx, repo, path, env.now())
 	}
 	folder, err := virtnbdbackup.Open(os.DirFS(at))
 	if errors.Is(err, virtnbdbackup.ErrNoFolder) {
-		return nil, fmt.Errorf("flag -i: %s is neither a store (vbk.json), nor the folder of a domain (CHAIN/chain.NNNNNN.json) or of a chain (chain.NNNNNN.json), nor one of virtnbdbackup (*.data)", path)
+		err := fmt.Errorf("flag -i: %s is neither a store (vbk.json), nor the folder of a domain (CHAIN/chain.NNNNNN.json) or of a chain (chain.NNNNNN.json), nor one of virtnbdbackup (*.data)", path)
+		if below, _ := filepath.Glob(filepath.Join(at, "*", "vbk.json")); len(below) > 0 { // the pattern is well formed, or nothing is found
+			return nil, hint(err, "a store lies in %s: -i %s", filepath.Dir(below[0]), filepath.Dir(below[0]))
+		}
+		return nil, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("flag -i: %w", err)

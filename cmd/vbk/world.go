@@ -104,8 +104,8 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 	b := executor.Bindings{
 		Hosts: map[string]executor.Host{}, Stores: map[string]executor.Store{},
 		Dial: w.env.dial, Now: w.env.now, Random: w.env.random, Events: w.env.logs().events(events), Trace: w.env.logs().trace,
-		Self:  store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
-		Dir: w.env.dir, Guard: w.env.guards(guardFrozen), Version: version, Parallel: parallel,
+		Self: store.Attempt{Host: hostname, BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid()},
+		Dir:  w.env.dir, Guard: w.env.guards(guardFrozen), Version: version, Parallel: parallel,
 	}
 	w.mu.Lock() // a host that was given up may still be opening
 	defer w.mu.Unlock()

@@ -33,11 +33,11 @@ var (
 func OpenPath(dir string) (*Store, error) {
 	at, err := absolute(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open folder: %w", err)
+		return nil, err
 	}
 	fsys, err := openOS(at)
 	if err != nil {
-		return nil, fmt.Errorf("open folder: %w", err)
+		return nil, err
 	}
 	s, err := OpenPathOn(fsys, at)
 	if err != nil {
