@@ -99,6 +99,8 @@ func (j *journal) clean(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(j.without(value))
 	case error:
 		a.Value = slog.StringValue(j.without(value.Error()))
+	case time.Duration: // which JSON would show as a number without a unit
+		a.Value = slog.StringValue(value.String())
 	case []string:
 		some := make([]string, len(value))
 		for i, s := range value {
