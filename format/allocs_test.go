@@ -4,7 +4,9 @@ package format
 
 import (
 	"io"
+	"runtime"
 	"testing"
+	"unsafe"
 )
 
 // TestNothingIsAllocatedPerChunk: what is done for each chunk of a disk, and each
@@ -17,7 +19,7 @@ func TestNothingIsAllocatedPerChunk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.entries = make([]Entry, 0, chunks) // the index grows, of course
+		w.entries.append(Entry{}) // the index grows, of course: in blocks
 		at := int64(0)
 		wantNoAllocs(t, "Writer.Data, "+codec.String(), func() error {
 			at += MaxChunk
@@ -32,6 +34,36 @@ func TestNothingIsAllocatedPerChunk(t *testing.T) {
 		})
 	}
 	wantNoAllocs(t, "IsZero", func() error { IsZero(p); return nil })
+}
+
+// TestIndexInBlocks: while an index grows and is sorted, little more is allocated than
+// it holds: here that of 1 TiB of data, which came from its end.
+func TestIndexInBlocks(t *testing.T) {
+	const chunks = 1 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var l entryList
+	for i := range int64(chunks) {
+		l.append(Entry{Offset: (chunks - 1 - i) * MaxChunk, Length: MaxChunk, Stored: MaxChunk})
+	}
+	if err := l.arrange(true); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	holds := uint64(chunks * (unsafe.Sizeof(Entry{}) + 4))
+	if took := after.TotalAlloc - before.TotalAlloc; took > holds+holds/20 {
+		t.Errorf("%d bytes were allocated for an index of %d", took, holds)
+	}
+	at := int64(0)
+	for e := range l.kept() {
+		if e.Offset != at {
+			t.Fatalf("found %d, expected %d", e.Offset, at)
+		}
+		at += MaxChunk
+	}
+	if at != chunks*MaxChunk {
+		t.Errorf("%d entries are left", at/MaxChunk)
+	}
 }
 
 func wantNoAllocs(t *testing.T, what string, do func() error) {

@@ -209,7 +209,7 @@ func fakeFile(b *testing.B, sequence int, chunks, step int64) *File {
 	for at := int64(0); at < chunks; at += step {
 		e := Entry{Offset: at * MaxChunk, Length: MaxChunk, Stored: MaxChunk, Generation: uint32(sequence), FileOffset: w.offset, firstHash: w.hashes.length}
 		w.hashes.append(hashes)
-		w.entries = append(w.entries, e)
+		w.entries.append(e)
 		w.foot.data, w.foot.stored = w.foot.data+MaxChunk, w.foot.stored+MaxChunk
 		w.offset += MaxChunk
 	}

@@ -112,7 +112,9 @@ func (f *File) Key() Key { return f.key }
 func (f *File) Entries() []Entry { return f.index.entries }
 
 // Summary returns what Close returned when the file was written.
-func (f *File) Summary() Summary { return summarize(f.header, f.footer, f.index.entries) }
+func (f *File) Summary() Summary {
+	return summarize(f.header, f.footer, len(f.index.entries), f.index.each())
+}
 
 // Damage lists what Open found wrong. A file with damage must not be restored
 // from as if it were whole: NewImage refuses it, Salvage does not.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 )
 
 const (
@@ -48,6 +49,16 @@ type index struct {
 	entries []Entry // by generation, then offset
 	lost    []lost
 	damage  []Damage
+}
+
+func (x *index) each() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for i := range x.entries {
+			if !yield(&x.entries[i]) {
+				return
+			}
+		}
+	}
 }
 
 // indexReader takes pages one by one and keeps what they must agree on.

@@ -217,7 +217,7 @@ func (m *merge) write(w io.Writer) (Merged, error) {
 	if err := m.hashes(out); err != nil {
 		return Merged{}, err
 	}
-	out.entries = m.entries
+	out.entries = listOf(m.entries)
 	s, err := out.Close()
 	return Merged{Summary: s, Slots: m.header.Files, Probes: m.probes}, err
 }

@@ -1,10 +1,10 @@
 package format
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -28,12 +28,11 @@ func (w *Writer) Close() (Summary, error) {
 		return Summary{}, err
 	}
 	w.err = fmt.Errorf("write %s: %w", w.header.Disk, errClosed)
-	return summarize(w.header, w.foot, w.entries), nil
+	return summarize(w.header, w.foot, len(w.entries.order), w.entries.kept()), nil
 }
 
 func (w *Writer) seal() error {
-	var err error
-	if w.entries, err = arrange(w.entries, w.header.Base && w.header.Covers[0] == w.header.Covers[1]); err != nil {
+	if err := w.entries.arrange(w.header.Base && w.header.Covers[0] == w.header.Covers[1]); err != nil {
 		return fmt.Errorf("write %s: %w", w.header.Disk, err)
 	}
 	w.foot.hashes = w.offset
@@ -48,32 +47,6 @@ func (w *Writer) seal() error {
 	return w.write(w.foot.encode())
 }
 
-// arrange sorts entries, refuses overlap within a generation, joins neighbouring
-// zero entries, and leaves them out of a plain base, where nothing lies under them.
-func arrange(entries []Entry, plainBase bool) ([]Entry, error) {
-	slices.SortFunc(entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Offset, b.Offset))
-	})
-	kept := entries[:0]
-	var last Entry
-	for i, e := range entries {
-		same := i > 0 && e.Generation == last.Generation
-		if same && e.Offset < last.End() {
-			return nil, fmt.Errorf("range at %d was recorded twice: the one before ends at %d", e.Offset, last.End())
-		}
-		joins := same && e.Zero && last.Zero && e.Offset == last.End()
-		last = e
-		switch {
-		case e.Zero && plainBase:
-		case joins:
-			kept[len(kept)-1].Length += e.Length
-		default:
-			kept = append(kept, e)
-		}
-	}
-	return kept, nil
-}
-
 // writeHashes writes the hashes in the order of the index and gives each entry
 // the place of its own.
 func (w *Writer) writeHashes() error {
@@ -85,8 +58,7 @@ func (w *Writer) writeHashes() error {
 		buf = buf[:0]
 		return err
 	}
-	for i := range w.entries {
-		e := &w.entries[i]
+	for e := range w.entries.kept() {
 		if e.Zero {
 			continue
 		}
@@ -110,11 +82,16 @@ func (w *Writer) writeHashes() error {
 }
 
 func (w *Writer) writeIndex() error {
-	w.foot.entries = int64(len(w.entries))
+	w.foot.entries = int64(len(w.entries.order))
 	var sums []byte
 	page := make([]byte, pageSize)
+	entries := make([]Entry, 0, pageEntries)
 	number := int64(0)
-	for entries := range slices.Chunk(w.entries, pageEntries) {
+	for part := range slices.Chunk(w.entries.order, pageEntries) {
+		entries = entries[:0]
+		for _, i := range part {
+			entries = append(entries, *w.entries.at(i))
+		}
 		sum := encodePage(page, number, entries)
 		sums = append(sums, sum[:]...)
 		if err := w.write(page); err != nil {
@@ -127,13 +104,13 @@ func (w *Writer) writeIndex() error {
 	return nil
 }
 
-func summarize(h Header, f footer, entries []Entry) Summary {
-	s := Summary{FileSize: f.fileSize, Data: f.data, Stored: f.stored, FooterHash: f.footerHash, Entries: len(entries)}
+func summarize(h Header, f footer, count int, entries iter.Seq[*Entry]) Summary {
+	s := Summary{FileSize: f.fileSize, Data: f.data, Stored: f.stored, FooterHash: f.footerHash, Entries: count}
 	if h.Base {
 		s.Zero = max(h.Size-f.data, 0) // a merged base may hold data under data
 		return s
 	}
-	for _, e := range entries {
+	for e := range entries {
 		if e.Zero {
 			s.Zero += e.Length
 		}

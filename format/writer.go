@@ -33,8 +33,8 @@ type Writer struct {
 
 	mu      sync.Mutex
 	foot    footer
-	offset  int64   // bytes written
-	entries []Entry // in order of arrival, as are the hashes
+	offset  int64     // bytes written
+	entries entryList // in order of arrival, as are the hashes
 	hashes  hashList
 	err     error // the first failure, which condemns the file, or errClosed
 }
@@ -191,11 +191,11 @@ func (w *Writer) reserve(e Entry, stored []byte, hashes []uint64) (place int64, 
 		}
 		w.hashes.append(hashes)
 		w.foot.data, w.foot.stored = w.foot.data+e.Length, w.foot.stored+int64(e.Stored)
-	} else if n := len(w.entries); n > 0 && w.entries[n-1].Zero && w.entries[n-1].End() == e.Offset {
-		w.entries[n-1].Length += e.Length
+	} else if last := w.entries.last(); last != nil && last.Zero && last.End() == e.Offset {
+		last.Length += e.Length
 		return 0, nil
 	}
-	w.entries = append(w.entries, e)
+	w.entries.append(e)
 	return place, nil
 }
 
