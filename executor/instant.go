@@ -254,14 +254,21 @@ func readBacking(path string) (string, error) {
 	return qcow2.ReadBacking(f)
 }
 
-// Served says whether a server answers on the socket. One that is dead leaves its
-// file, which is removed.
+// Served says whether a server answers on the socket.
 func (i Instant) Served(ctx context.Context) bool {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", i.Socket())
 	if err != nil {
-		_ = os.Remove(i.Socket()) // mostly there is none
 		return false
 	}
 	_ = conn.Close()
 	return true
+}
+
+// RemoveSocket removes what a dead server has left, before another begins: it is not for
+// one that begins just now and does not answer yet.
+func (i Instant) RemoveSocket() error {
+	if err := os.Remove(i.Socket()); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }

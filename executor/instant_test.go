@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"vbk/executor"
 )
 
@@ -111,3 +113,39 @@ func TestEndDrill(t *testing.T) {
 type emptyHost struct{ executor.Drills }
 
 func (emptyHost) Destroy(context.Context, string) error { return nil }
+
+// TestInstantServerBegins: a server that has its socket and does not answer yet keeps it;
+// what a dead one has left goes.
+func TestInstantServerBegins(t *testing.T) {
+	dir := t.TempDir()
+	definition := "<domain type='qemu'><name>now</name><uuid>" + otherUUID + "</uuid></domain>"
+	if err := os.WriteFile(filepath.Join(dir, "restored.xml"), []byte(definition), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i, err := executor.Machine{}.Instant(oneDisk{}, executor.Restoration{Dir: dir, Resume: true}, "domain/chain.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: i.Socket()}); err != nil {
+		t.Fatal(err)
+	}
+	if i.Served(t.Context()) {
+		t.Error("nobody listens, and it is served")
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	if !i.Served(t.Context()) {
+		t.Error("the socket of the server that began is gone")
+	}
+	for range 2 {
+		if err := i.RemoveSocket(); err != nil || i.Served(t.Context()) {
+			t.Errorf("what a dead server has left stays: %v", err)
+		}
+	}
+}

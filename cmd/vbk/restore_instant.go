@@ -128,6 +128,9 @@ func (i *instant) serve(ctx context.Context) (err error) {
 	if i.Served(ctx) {
 		return nil
 	}
+	if err := i.RemoveSocket(); err != nil {
+		return err
+	}
 	args := append([]string{"serve", "-socket", i.Socket()}, i.point.path...)
 	for _, target := range i.Disks() {
 		args = append(args, "-disk", target)
