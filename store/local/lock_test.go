@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"vbk/store"
 	"vbk/store/local"
@@ -289,6 +292,52 @@ func TestLockRefusesForeignNames(t *testing.T) {
 		}
 	}
 	if _, err := s.Domain(ctx, folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// TestLockEnds: who has unlocked a folder holds it no more, also while a program is
+// being started, to which the kernel gives a copy of every descriptor for an instant.
+func TestLockEnds(t *testing.T) {
+	s, err := local.Init(filepath.Join(t.TempDir(), "s"), start, newWorld(1).random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.Lock(context.Background(), folder, rec(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptors, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := 0
+	for _, d := range descriptors {
+		if name, err := os.Readlink(d); err != nil || name != filepath.Join(s.Path(), folder, "lock") {
+			continue
+		}
+		fd, err := strconv.Atoi(filepath.Base(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		started, err := unix.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(started)
+		copies++
+	}
+	if copies == 0 {
+		t.Fatalf("no descriptor of the lock among %v", descriptors)
+	}
+	if err := f.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	f, err = s.Lock(context.Background(), folder, rec(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Unlock(); err != nil {
 		t.Error(err)
 	}
 }

@@ -316,6 +316,7 @@ func (o *osFS) Writable() error {
 type osHandle struct {
 	*os.File
 	fsys   *osFS
+	locked bool     // by Lock
 	direct *os.File // past the page cache; nil where that cannot be
 
 	cached sync.Mutex // held by the one write that goes through the page cache: the kernel lets no other in, and has it spin
@@ -396,6 +397,16 @@ func (h *osHandle) Size() (int64, error) {
 func (h *osHandle) Truncate() error { return h.File.Truncate(0) }
 
 func (h *osHandle) Close() error {
+	// A process that is being started has a copy of the descriptor until it is, which
+	// would hold the lock.
+	var lockErr error
+	if h.locked {
+		lockErr = again(func() error { return unix.Flock(int(h.Fd()), unix.LOCK_UN) })
+	}
+	return errors.Join(lockErr, h.close())
+}
+
+func (h *osHandle) close() error {
 	if h.direct == nil {
 		return h.File.Close()
 	}
@@ -427,6 +438,7 @@ func (h *osHandle) Lock(exclusive bool) error {
 	if err != nil {
 		return &fs.PathError{Op: "flock", Path: h.Name(), Err: err}
 	}
+	h.locked = true
 	return nil
 }
 
