@@ -41,7 +41,7 @@ func TestStoreIsCopied(t *testing.T) {
 			w.policy().Retention.Prune, w.policy().Chain.MaxIncrements = prune, 4
 			w.define(map[string]int64{"vda": 3<<20 + 512, "vdb": 70 << 10})
 
-			for n := range 8 {
+			for n := range 5 {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
