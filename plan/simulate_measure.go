@@ -44,3 +44,29 @@ func Measure(s Seen) (full int64, change float64) {
 	}
 	return full, change
 }
+
+// The least that tells how a machine changes.
+const (
+	historyPoints = 3
+	historySpan   = 2 * 24 * time.Hour
+)
+
+// HasHistory says whether the points of a machine tell what its next ones will store.
+func HasHistory(s Seen) bool {
+	if s.Folder == nil {
+		return false
+	}
+	var oldest, newest time.Time
+	points := 0
+	for _, c := range s.Folder.Chains {
+		for _, p := range c.Manifest.Points {
+			if points++; oldest.IsZero() || p.Start.Before(oldest) {
+				oldest = p.Start
+			}
+			if p.Start.After(newest) {
+				newest = p.Start
+			}
+		}
+	}
+	return points >= historyPoints && newest.Sub(oldest) >= historySpan
+}

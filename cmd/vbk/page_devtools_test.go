@@ -124,7 +124,7 @@ func (b *browser) next() (m devtoolsMessage) {
 	case "Network.requestWillBeSent":
 		var asked struct{ Request struct{ URL string } }
 		b.result(m.Params, &asked)
-		if url := asked.Request.URL; !strings.HasSuffix(url, "/status.html") && !strings.HasPrefix(url, "data:") {
+		if url := asked.Request.URL; !strings.HasSuffix(strings.SplitN(url, "#", 2)[0], "/status.html") && !strings.HasPrefix(url, "data:") && url != "about:blank" {
 			b.heard = append(b.heard, "request: "+url)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,8 @@ func (f *fleetOf) add(n int) {
 	switch {
 	case n == 1:
 		name = hostileName
+	case n == 2:
+		name = "web-" + strings.Repeat("long", 60)
 	case n == 7:
 		name = "away-1"
 	case n%5 == 4:

@@ -17,6 +17,9 @@ type outlook struct {
 	until time.Time
 	goes  map[pointKey]time.Time // when a point that exists goes; zero: not before until
 	free  map[string][]int64     // by store: bytes free at the end of each day from now on
+
+	machines map[string]int // by store: how many the outlook is of
+	guessed  map[string]int // those among them of which too little is known
 }
 
 type pointKey struct {
@@ -26,10 +29,14 @@ type pointKey struct {
 
 // outlookOf has the planner play the next days.
 func outlookOf(cfg *config.Config, have plan.Inventory, now time.Time) outlook {
-	o := outlook{now.Add(outlookSpan), map[pointKey]time.Time{}, map[string][]int64{}}
+	o := outlook{now.Add(outlookSpan), map[pointKey]time.Time{}, map[string][]int64{}, map[string]int{}, map[string]int{}}
 	plays := plan.InstancePlays(cfg, have, plan.SimulateOptions{From: now.UTC(), For: config.Duration(outlookSpan), Lives: true}, true)
 	growth := map[string][]int64{}
 	for n, s := range plan.SimulateAll(plays) {
+		o.machines[s.Store]++
+		if s.Error != "" || !plan.HasHistory(plays[n].Seen) {
+			o.guessed[s.Store]++
+		}
 		if s.Error != "" {
 			continue // nothing is known of this machine's next days
 		}

@@ -24,6 +24,13 @@ type lastAttempt struct {
 	Error   string     `json:"error,omitempty"`      // one line
 }
 
+func (a *lastAttempt) outcome() string {
+	if a == nil {
+		return ""
+	}
+	return a.Outcome
+}
+
 // lastDrill is a try to boot a point.
 type lastDrill struct {
 	Began  time.Time `json:"began"`

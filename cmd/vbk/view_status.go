@@ -197,14 +197,14 @@ func (s status) oddities() []string {
 		if m.State == stateIdle {
 			remark("%s: %s", m.Address, m.Idle)
 		}
-		if m.LastError != "" && !(m.attemptFailed() && m.LastAttempt.Outcome == attemptCutOff) { // told among the problems
+		if m.LastError != "" && m.LastAttempt.outcome() != attemptCutOff { // of which Attempted tells
 			remark("%s: %s; the next vbk apply cleans up", m.Address, m.LastError)
 		}
 		if text := m.Attempted(); text != "" && !m.attemptFailed() {
 			remark("%s: %s", m.Address, text)
 		}
 		if d := m.LastDrill; d != nil && !d.Booted {
-			remark("%s: the last drill, of %s at %s, has not booted: %s", m.Address, d.Point, fullTime(d.Began), d.Error)
+			remark("%s: the last drill, of %s at %s, failed: %s", m.Address, d.Point, fullTime(d.Began), d.Error)
 		}
 		if limit := 2 * time.Duration(m.verifyEvery()); limit > 0 && m.UnreadSince != nil && s.Timestamp.Sub(*m.UnreadSince) > limit {
 			remark("%s: files of a point were not read for %s and verify { every = %q }", m.Address, plan.Age(s.Timestamp.Sub(*m.UnreadSince)), m.verifyEvery())

@@ -63,9 +63,10 @@ type place struct {
 }
 
 const (
-	mostProblems = 6  // and as many oddities are shown unfolded
-	mostOpen     = 6  // machines that are unfolded
-	manyMachines = 12 // from so many on all of them are shown at a glance
+	mostProblems = 6    // and as many oddities are shown unfolded
+	mostOpen     = 6    // machines that are unfolded
+	manyMachines = 12   // from so many on all of them are shown at a glance
+	mostPictures = 1000 // of more machines those in order have no picture: a browser has to take it
 )
 
 // writePage renders a status. All names are escaped by html/template.
@@ -74,6 +75,7 @@ func writePage(w io.Writer, s status, cfg *config.Config, o outlook) error {
 		"bytes": plan.Bytes, "age": age, "span": spanOf, "short": shortTime, "full": fullTime, "departure": departure, "count": count,
 		"class":   func(state string) string { return strings.ReplaceAll(state, " ", "-") },
 		"percent": func(x float64) string { return fmt.Sprintf("%.2f%%", x) },
+		"upper":   func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
 		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}).Parse(pageTemplate)
 	if err == nil {
@@ -114,6 +116,12 @@ func (p *statusPage) machines(cfg *config.Config, o outlook) {
 	var all []card
 	for n, m := range p.Instances {
 		counts[m.State]++
+		if m.Fine() && len(p.Instances) > mostPictures {
+			c := card{machineStatus: m, N: n}
+			c.Share, c.Over = c.used()
+			all = append(all, c)
+			continue
+		}
 		all = append(all, cardOf(n, m, cfg, o, p.Timestamp))
 	}
 	for _, state := range severity {
@@ -128,24 +136,42 @@ func (p *statusPage) machines(cfg *config.Config, o outlook) {
 	for n := range min(mostOpen, len(all)) {
 		all[n].Open = true
 	}
-	fine := slices.IndexFunc(all, func(c card) bool { return c.State == stateOK || c.State == stateIdle })
+	fine := slices.IndexFunc(all, func(c card) bool { return c.Fine() })
 	if fine < 0 {
 		fine = len(all)
 	}
 	p.Attention, p.Fine = all[:fine], all[fine:]
 }
 
+// Fine says whether nobody has to look after a machine.
+func (m machineStatus) Fine() bool { return m.State == stateOK || m.State == stateIdle }
+
 func (p *statusPage) verdict(problems int) string {
-	all := len(p.Instances)
+	all, stores := len(p.Instances), 0
+	for _, st := range p.Stores {
+		if st.Error != "" || st.full() {
+			stores++
+		}
+	}
 	switch {
 	case p.Troubled > 0:
-		return fmt.Sprintf("%d of %s need attention", p.Troubled, count(all, "machine"))
-	case problems > 0:
-		return "The machines are in order; something else is not"
+		return fmt.Sprintf("%d of %s %s attention", p.Troubled, count(all, "machine"), verb(p.Troubled, "need"))
 	case all == 0:
 		return "No machine is backed up"
+	case stores > 0:
+		return fmt.Sprintf("The machines are in order; %s not", are(stores, "store"))
+	case problems > 0:
+		return fmt.Sprintf("The machines are in order; %s not", are(problems, "check"))
 	}
 	return fmt.Sprintf("All is as it should be: %s, the newest point of each within its rpo", count(all, "machine"))
+}
+
+// verb is a verb for so many things.
+func verb(n int, word string) string {
+	if n == 1 {
+		return word + "s"
+	}
+	return word
 }
 
 // placeOf tells a store's space, now and later.
@@ -156,23 +182,37 @@ func placeOf(st storeStatus, o outlook) place {
 	}
 	share := func(free int64) float64 { return min(max(100*(1-float64(free)/float64(st.Size)), 0), 100) }
 	p.Used = share(st.Free)
+	minFree := st.MinFree
+	if minFree > 0 {
+		p.Limit = 100 - share(minFree)
+	}
+	guessed, machines := o.guessed[st.Address], o.machines[st.Address]
+	if st.full() {
+		p.Fills, p.Says = true, "Full: "+st.fullness()+"."
+	}
+	if machines == 0 {
+		return p
+	}
+	if guessed == machines {
+		p.Says = strings.TrimSpace(p.Says + " Not enough history yet to foresee its use.")
+		return p
+	}
 	days := o.free[st.Address]
 	var line strings.Builder
 	for n, free := range days {
 		fmt.Fprintf(&line, "%.1f,%.1f ", 100*float64(n)/float64(max(len(days)-1, 1)), 100-share(free))
 	}
 	p.Outlook = line.String()
-	minFree := st.MinFree
-	if minFree > 0 {
-		p.Limit = 100 - share(minFree)
-	}
 	switch full := o.full(st.Address, minFree); {
-	case len(days) == 0:
+	case p.Fills || len(days) == 0:
 	case !full.IsZero():
 		p.Fills = true
 		p.Says = fmt.Sprintf("Full on about %s, with min_free = %s.", full.UTC().Format(time.DateOnly), plan.Bytes(minFree))
 	default:
 		p.Says = fmt.Sprintf("About %s free on %s.", plan.Bytes(days[len(days)-1]), o.until.UTC().Format(time.DateOnly))
+	}
+	if guessed > 0 {
+		p.Says += fmt.Sprintf(" Too little is known yet of %d of its %s.", guessed, count(machines, "machine"))
 	}
 	return p
 }

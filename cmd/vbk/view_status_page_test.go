@@ -104,6 +104,78 @@ func TestPageForetells(t *testing.T) {
 	}
 }
 
+// TestPageForeseesNoMoreThanItKnows: a store of which too little is known has no date.
+func TestPageForeseesNoMoreThanItKnows(t *testing.T) {
+	fresh := func(points int) func(*config.Config, *plan.Inventory) {
+		return func(_ *config.Config, have *plan.Inventory) {
+			for n := range have.Stores {
+				have.Stores[n].Free, have.Stores[n].Size = 2<<30, 100<<30
+				for d := range have.Stores[n].Domains {
+					chains := have.Stores[n].Domains[d].Chains
+					chains = chains[len(chains)-1:]
+					chains[0].Manifest.Points = chains[0].Manifest.Points[:points]
+					have.Stores[n].Domains[d].Chains = chains
+				}
+			}
+		}
+	}
+	text, _, _ := pageOfExample(t, "single", fresh(1))
+	wantOnPage(t, text, "Not enough history yet to foresee its use.")
+	if strings.Contains(text, "Full on about") || strings.Contains(text, `class="outlook"`) {
+		t.Error("one point is enough for a date")
+	}
+}
+
+// TestPageVerdict: what is wrong stands in the first sentence.
+func TestPageVerdict(t *testing.T) {
+	for want, c := range map[string]struct {
+		s        status
+		troubled int
+		problems int
+	}{
+		"No machine is backed up":                                                    {problems: 1},
+		"1 of 2 machines needs attention":                                            {s: status{Instances: make([]machineStatus, 2)}, troubled: 1, problems: 1},
+		"2 of 2 machines need attention":                                             {s: status{Instances: make([]machineStatus, 2)}, troubled: 2, problems: 2},
+		"The machines are in order; 1 store is not":                                  {s: status{Instances: make([]machineStatus, 2), Stores: []storeStatus{{Size: 9, Free: 3, MinFree: 3}, {Size: 9, Free: 3}}}, problems: 2},
+		"The machines are in order; 2 checks are not":                                {s: status{Instances: make([]machineStatus, 2)}, problems: 2},
+		"All is as it should be: 1 machine, the newest point of each within its rpo": {s: status{Instances: make([]machineStatus, 1)}},
+	} {
+		p := statusPage{status: c.s, Troubled: c.troubled}
+		if got := p.verdict(c.problems); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestPageOfThousands has pictures of those that need attention, and is small enough
+// for a browser.
+func TestPageOfThousands(t *testing.T) {
+	const machines = mostPictures + 100
+	cfg, have := fleet(t, machines)
+	p, err := makePlan(cfg, have, plan.Options{Version: version}, vantage{now: have.Taken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := statusOf(cfg, have, p)
+	var text strings.Builder
+	if err := writePage(&text, s, cfg, outlook{until: have.Taken.Add(outlookSpan)}); err != nil {
+		t.Fatal(err)
+	}
+	pictures, troubled := strings.Count(text.String(), "<svg height="), 0
+	for _, m := range s.Instances {
+		if !m.Fine() && m.Points > 0 {
+			troubled++
+		}
+	}
+	if pictures != troubled || troubled < 10 || strings.Count(text.String(), `<details class="machine`) != len(s.Instances) {
+		t.Errorf("%d pictures of %d machines with points that need attention, %d in all", pictures, troubled, len(s.Instances))
+	}
+	if size := text.Len() / len(s.Instances); size > 4<<10 {
+		t.Errorf("a machine takes %d bytes", size)
+	}
+	wantOnPage(t, text.String(), "no pictures of those that are in order")
+}
+
 // TestGrow: a machine counts from its own first day on, and stays as it was when
 // its days end.
 func TestGrow(t *testing.T) {
