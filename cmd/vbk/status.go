@@ -27,7 +27,7 @@ func (env *environment) statusCommand() *cli.Command {
 			"Exit code 4: something is not as it should be. With -format nagios 0 to 3, as its plugins do.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Usage: "print as `FORMAT`: text, json, nagios, prometheus or html", Value: "text"},
-			&cli.StringFlag{Name: "o", Usage: "write to `FILE` in place of the terminal"},
+			&cli.StringFlag{Name: "o", Usage: "write to `FILE`, which is replaced whole; - is the terminal"},
 		},
 		Action: func(c *cli.Context) error {
 			format := c.String("format")
@@ -118,7 +118,7 @@ func (s status) as(format string, machines table, columns int, ahead func() outl
 // deliver prints, or replaces a file whole. What a collector or a web server
 // picks up, under a user of its own, everybody may read.
 func (env *environment) deliver(text, format, out string) error {
-	if out == "" {
+	if out == "" || out == "-" {
 		fmt.Fprint(env.stdout, text)
 		return nil
 	}

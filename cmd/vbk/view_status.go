@@ -122,6 +122,9 @@ func (s status) problems() []string {
 			problem("%s: %s", st.Address, st.fullness())
 		}
 	}
+	if len(s.Instances) == 0 && len(all) == 0 {
+		problem("no machine is backed up: the configuration claims none that is there")
+	}
 	for _, m := range slices.SortedStableFunc(slices.Values(s.Instances), bySeverity) {
 		for _, text := range m.problems() {
 			problem("%s%s", m.Address, text)
@@ -317,7 +320,7 @@ func (s status) nagios() (string, int) {
 	switch {
 	case counts[stateLate]+counts[stateMissing]+damaged > 0:
 		code = nagiosCritical
-	case counts[stateUnknown] > 0:
+	case counts[stateUnknown] > 0 || slices.ContainsFunc(s.Stores, func(st storeStatus) bool { return st.Error != "" }):
 		code = nagiosUnknown
 	case !s.OK:
 		code = nagiosWarning
@@ -333,7 +336,7 @@ func (s status) nagios() (string, int) {
 		len(s.Instances), counts[stateLate], counts[stateMissing], damaged, counts[stateFailing], len(s.Unclaimed), oldest)
 	for _, st := range s.Stores {
 		if st.Error == "" {
-			values += fmt.Sprintf(" '%s_free'=%dB;;;0;%d", st.Address, st.Free, st.Size)
+			values += fmt.Sprintf(" '%s_free'=%dB;%d:;;0;%d", st.Address, st.Free, st.MinFree+1, st.Size)
 		}
 	}
 	return fmt.Sprintf("VBK %s - %s | %s\n", [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[code], plain(text), values), code

@@ -237,3 +237,34 @@ func promtool(t *testing.T, stdin string, args ...string) {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
+
+// TestDeliver: a collector and a web server read files under users of their own; who
+// reads one meanwhile sees the old or the new, and nothing else is left beside it.
+func TestDeliver(t *testing.T) {
+	dir := t.TempDir()
+	env := &environment{dir: dir, stdout: new(strings.Builder)}
+	for format, mode := range map[string]os.FileMode{"prometheus": 0o644, "html": 0o644, "json": 0o600, "text": 0o600, "nagios": 0o600} {
+		for _, text := range []string{"first", "and the next"} {
+			if err := env.deliver(text, format, format+".out"); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, format+".out")
+			got, err := os.ReadFile(file)
+			if err != nil || string(got) != text {
+				t.Errorf("%s has %q, %v", file, got, err)
+			}
+			if found, err := os.Stat(file); err != nil || found.Mode() != mode {
+				t.Errorf("%s: %v, %v", file, found.Mode(), err)
+			}
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
+		t.Errorf("left are %v, %v", entries, err)
+	}
+	if err := env.deliver("here", "prometheus", "-"); err != nil || fmt.Sprint(env.stdout) != "here" {
+		t.Errorf("printed is %q, %v", env.stdout, err)
+	}
+	if err := env.deliver("x", "prometheus", filepath.Join("no", "such", "folder")); err == nil || !strings.HasPrefix(err.Error(), "flag -o: ") {
+		t.Errorf("without a folder: %v", err)
+	}
+}
