@@ -33,13 +33,21 @@ func (x *instance) checkSpace(dir string) error {
 	if measure == nil {
 		measure = statfs
 	}
+	return scratchSpace(dir, x.want.Host.MinFree, measure)
+}
+
+// ScratchSpace says why no job can begin with scratch files below dir; minFree is
+// that of the host block, in bytes.
+func ScratchSpace(dir string, minFree int64) error { return scratchSpace(dir, minFree, statfs) }
+
+func scratchSpace(dir string, minFree int64, measure func(string) (free, total int64, err error)) error {
 	free, total, err := measure(dir)
 	if err != nil {
 		return fmt.Errorf("look at the space for scratch files: %w", err)
 	}
 	wanted := min(spaceWanted, total/10)
-	if x.want.Host.MinFree > 0 {
-		wanted = x.want.Host.MinFree
+	if minFree > 0 {
+		wanted = minFree
 	}
 	if limit := max(spaceLeast, wanted); free < limit {
 		return &hintError{

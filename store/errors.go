@@ -9,6 +9,8 @@ import (
 var (
 	// ErrNotMarked: the directory is no store; vbk init makes it one.
 	ErrNotMarked = errors.New("not a vbk store (no vbk.json)")
+	// ErrOtherVersion: another version of vbk has made the store.
+	ErrOtherVersion = errors.New("made by another version of vbk")
 	// ErrInUse: a reader holds the chain, its files stay until later.
 	ErrInUse = errors.New("in use by a reader")
 	// ErrUncertain: the commit failed so late that the point may or may not

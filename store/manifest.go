@@ -268,7 +268,7 @@ func DecodeMark(data []byte) (Mark, error) {
 		return Mark{}, fmt.Errorf("decode mark: %w", err)
 	}
 	if m.FormatVersion != FormatVersion {
-		return Mark{}, fmt.Errorf("decode mark: format version %d, this vbk knows %d", m.FormatVersion, FormatVersion)
+		return Mark{}, fmt.Errorf("decode mark: %w: format version %d, this vbk knows %d", ErrOtherVersion, m.FormatVersion, FormatVersion)
 	}
 	if !IsID(m.ID) {
 		return Mark{}, fmt.Errorf("decode mark: id %q is not 8 hex digits", m.ID)

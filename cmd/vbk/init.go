@@ -3,11 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"vbk/config"
+	"vbk/store"
+	"vbk/store/local"
 )
 
 func (env *environment) initCommand() *cli.Command {
@@ -21,6 +26,7 @@ func (env *environment) initCommand() *cli.Command {
 			"  vbk init -from-host qemu:///system -store /srv/backup && vbk plan",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from-host", Usage: "write a starter for the machines of the libvirt at `URI`", Value: defaultURI},
+			&cli.BoolFlag{Name: "new-store", Usage: "mark a new store though machines have checkpoints of one that is not here"},
 			&cli.StringFlag{Name: "store", Usage: "the store of the starter is `DIR`", Value: "/srv/backup"},
 		},
 		Action: func(c *cli.Context) error {
@@ -48,7 +54,7 @@ func (env *environment) initCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return env.prepare(c.Context, cfg)
+			return env.prepare(c.Context, cfg, c.Bool("new-store"))
 		},
 	}
 }
@@ -66,23 +72,55 @@ func (env *environment) configurations() []string {
 }
 
 // prepare marks the stores and looks at the hosts, and tells of each.
-func (env *environment) prepare(ctx context.Context, cfg *config.Config) error {
-	failed := false
-	for _, s := range cfg.Stores {
-		if err := env.prepareStore(s); err != nil {
-			failed = true
-			env.complain(hint(fmt.Errorf("%s: %w", s.Address(), err), "%s", hintOf(err)))
+func (env *environment) prepare(ctx context.Context, cfg *config.Config, newStore bool) error {
+	var failed []string
+	look := func(object string, problems ...error) {
+		for _, err := range problems {
+			if err != nil {
+				env.complain(hint(fmt.Errorf("%s: %w", object, err), "%s", hintOf(err)))
+				failed = append(failed, object)
+			}
 		}
 	}
+	known := map[string]bool{} // stores that machines have checkpoints of
 	for _, h := range cfg.Hosts {
-		if err := env.prepareHost(ctx, h); err != nil {
-			failed = true
-			env.complain(hint(fmt.Errorf("host.%s: %w", h.Name, err), "%s", hintOf(err)))
+		domains, problems := env.prepareHost(ctx, h)
+		look("host."+h.Name, problems...)
+		for _, d := range domains {
+			for _, c := range d.Checkpoints {
+				if id, _, _, _, ok := store.ParseCheckpoint(c.Name); ok {
+					known[id] = true
+				}
+			}
 		}
 	}
-	if failed {
+	var elsewhere []string
+	if !newStore {
+		elsewhere = storesElsewhere(cfg, known)
+	}
+	for _, s := range cfg.Stores {
+		look(s.Address(), env.prepareStore(s, elsewhere))
+	}
+	paint := painter(env.color)
+	if len(failed) > 0 {
+		fmt.Fprintf(env.stdout, "\n%s Mend it, and run vbk init again.\n", paint.red(paint.bold("Not ready: "+strings.Join(slices.Compact(failed), ", ")+".")))
 		return exit(exitUsage)
 	}
-	fmt.Fprintln(env.stdout, "\nReady. Next: vbk plan")
+	fmt.Fprintf(env.stdout, "\n%s Next: vbk plan\n", paint.green(paint.bold("Ready.")))
 	return nil
+}
+
+// storesElsewhere are those of the known stores that the configuration does not lead to.
+func storesElsewhere(cfg *config.Config, known map[string]bool) []string {
+	for _, s := range cfg.Stores {
+		if opened, err := local.Open(s.Path); s.Kind == "local" && err == nil {
+			delete(known, opened.ID())
+		}
+	}
+	return slices.Sorted(maps.Keys(known))
+}
+
+// fine tells of something that was looked at and serves.
+func (env *environment) fine(object, format string, args ...any) {
+	fmt.Fprintf(env.stdout, "%s %s: %s\n", painter(env.color).green("ok"), object, fmt.Sprintf(format, args...))
 }

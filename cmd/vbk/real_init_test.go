@@ -3,105 +3,142 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+
+	"vbk/virt/libvirt/embedtest"
 )
 
 // TestRealInit has a real vbk, as another user and as root, meet what keeps a store or a
 // host from serving: it says what is wrong, and what it says mends it.
 func TestRealInit(t *testing.T) {
-	p := buildProgram(t, "1")
-	dir := t.TempDir()
-	open := func(path string) { // to everybody, up to the root
-		for at := path; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
-			if err := os.Chmod(at, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
+	i := initiate{program: buildProgram(t, "1")}
+	open(t, i.path)
+	t.Run("stores", i.testStores)
+	t.Run("mount points", i.testUnmounted)
+	i.daemon = embedtest.NewDaemon(t)
+	t.Run("connections", i.testConnections)
+	t.Run("versions", i.testVersions)
+	t.Run("scratch", i.testScratch)
+	t.Run("polkit", i.testPolkit)
+	t.Run("from host", i.testFromHost)
+}
+
+// initiate is a program whose init is tried.
+type initiate struct {
+	program
+	daemon *embedtest.Daemon
+}
+
+// someone runs vbk in a directory of its own.
+type someone struct {
+	initiate
+	dir  string
+	cred *syscall.Credential // nil: root
+	caps []uintptr           // what it may nevertheless
+	env  []string
+}
+
+const nobody = 65534
+
+// as is a user with a directory that is open to all.
+func (i initiate) as(t *testing.T, uid uint32, groups ...uint32) *someone {
+	t.Helper()
+	s := &someone{initiate: i, dir: t.TempDir()}
+	if uid != 0 {
+		s.cred = &syscall.Credential{Uid: uid, Gid: uid, Groups: groups}
 	}
-	open(dir)
-	open(filepath.Dir(p.path))
-	socket := filepath.Join(dir, "libvirt-sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	if err := os.Chmod(socket, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	configure := func(uri, store string) {
-		text := fmt.Sprintf("host \"local\" {\n  uri = %q\n}\n\nstore \"local\" \"nas\" {\n  path = %q\n}\n\ndomain \"a\" {\n  match = [\"a\"]\n  store = store.local.nas\n}\n", uri, store)
-		if err := os.WriteFile(filepath.Join(dir, "backup.vbk.hcl"), []byte(text), 0o644); err != nil {
+	open(t, s.dir)
+	return s
+}
+
+// open opens a path to everybody, up to the root.
+func open(t *testing.T, path string) {
+	t.Helper()
+	for at := path; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
+		if err := os.Chmod(at, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	vbk := func(uid uint32, args ...string) string {
-		cmd := exec.Command(p.path, append([]string{"-chdir", dir}, args...)...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-		cmd.Env = append(os.Environ(), "HOME="+dir)
-		out, _ := cmd.CombinedOutput() // its code is wanted
-		if code := cmd.ProcessState.ExitCode(); code != 1 && code != 3 {
-			t.Fatalf("exit code %d\n%s", code, out)
-		}
-		return string(out)
-	}
-	const nobody = 65534
-	store := filepath.Join(dir, "store")
-	configure("qemu:///system?socket="+socket, store)
-	out := vbk(nobody, "init")
-	wantText(t, out, "libvirt-sock': Permission denied\n", "vbk: hint: run vbk as root, or: usermod -aG libvirt $USER",
-		"mkdir "+store+": permission denied\n", "vbk: hint: run vbk as root, or as root: install -d -o $USER "+store)
-	if out := vbk(nobody, "plan"); !strings.Contains(out, "usermod -aG libvirt") {
-		t.Errorf("vbk plan has no such hint:\n%s", out)
-	}
-	if out, err := exec.Command("install", "-d", "-o", "nobody", store).CombinedOutput(); err != nil {
-		t.Fatalf("install: %v: %s", err, out)
-	}
-	wantText(t, vbk(nobody, "init"), store+" is new, marked")
-	configure("qemu:///system?socket="+filepath.Join(dir, "none"), store)
-	wantText(t, vbk(0, "init"), "none': No such file or directory\n", "vbk: hint: systemctl start libvirtd")
-	wantText(t, vbk(0, "init"), "is a store already")
-	t.Run("no hard links", func(t *testing.T) {
-		fat := exfat(t)
-		configure("qemu:///system?socket=none", filepath.Join(fat, "store"))
-		wantText(t, vbk(0, "init"), "link vbk.json: ", "operation not permitted\n", "vbk: hint: the file system of a store needs hard links (ext4, XFS, Btrfs, ZFS, NFS have them): findmnt -T "+fat)
-		if left, err := os.ReadDir(filepath.Join(fat, "store")); err != nil || len(left) > 0 {
-			t.Errorf("it leaves %v (%v)", left, err)
-		}
-	})
 }
 
-// exfat mounts a file system without hard links.
-func exfat(t *testing.T) string {
+// has writes a configuration with this host and store.
+func (s *someone) has(t *testing.T, uri, scratch, store string) {
 	t.Helper()
-	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
-	run := func(name string, args ...string) string {
-		out, err := exec.Command(name, args...).CombinedOutput()
-		if err != nil {
-			if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
-				t.Fatalf("VBK_REQUIRE_PEERS=1: %s: %v: %s", name, err, out)
-			}
-			t.Skipf("%s: %v: %s", name, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	text := fmt.Sprintf(realConfiguration, uri, scratch, "24h")
+	text = strings.Replace(text, `path = "backup"`, fmt.Sprintf("path = %q", store), 1)
+	if err := os.WriteFile(filepath.Join(s.dir, "backup.vbk.hcl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(image, 16<<20); err != nil {
-		t.Fatal(err)
-	}
-	run("mkfs.exfat", image)
-	device := run("losetup", "--find", "--show", image)
-	t.Cleanup(func() { _ = exec.Command("losetup", "--detach", device).Run() }) // nothing else uses it
-	run("mount.exfat-fuse", device, dir)
-	t.Cleanup(func() { run("umount", dir) })
-	return dir
 }
+
+// edit changes the configuration.
+func (s *someone) edit(t *testing.T, old, now string) {
+	t.Helper()
+	name := filepath.Join(s.dir, "backup.vbk.hcl")
+	text, err := os.ReadFile(name)
+	if err == nil {
+		err = os.WriteFile(name, []byte(strings.Replace(string(text), old, now, 1)), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitDue waits until something is to be done.
+func (s *someone) awaitDue(t *testing.T) {
+	t.Helper()
+	real{program: program{s.path, s.dir}}.awaitDue(t)
+}
+
+// vbk wants an exit code, and returns all that is printed.
+func (s *someone) vbk(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(s.path, append([]string{"-chdir", s.dir}, args...)...)
+	cmd.Dir = "/"
+	cmd.Env = append(append(os.Environ(), "HOME="+s.dir), s.env...)
+	if s.cred != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, AmbientCaps: s.caps}
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	t.Logf("$ vbk %s\n%s", strings.Join(args, " "), &out)
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("vbk %s: exit code %d, want %d (%v)", strings.Join(args, " "), got, code, err)
+	}
+	return out.String()
+}
+
+// command finds the first command of a hint.
+var firstCommand = regexp.MustCompile(`^(?:[^:;]*?: )?([a-z/]+ .*?)(?:, or .*|; .*|, and .*)?$`)
+
+// mend runs, as root, the command of the hint that follows an error.
+func mend(t *testing.T, out, wanted string, env ...string) {
+	t.Helper()
+	_, after, found := strings.Cut(out, wanted)
+	_, hint, hinted := strings.Cut(after, "vbk: hint: ")
+	hint, _, _ = strings.Cut(hint, "\n")
+	if !found || !hinted {
+		t.Fatalf("no %q with a hint in\n%s", wanted, out)
+	}
+	m := firstCommand.FindStringSubmatch(hint)
+	if m == nil {
+		t.Fatalf("no command in the hint %q", hint)
+	}
+	cmd := exec.Command("sh", "-euc", m[1])
+	cmd.Env = append(os.Environ(), env...)
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the hint %q: %s: %v: %s", hint, m[1], err, printed)
+	}
+	t.Logf("# %s", m[1])
+}
+
+func (i initiate) testFromHost(t *testing.T) {}

@@ -173,17 +173,8 @@ func firstLine(text string) string {
 
 func (v *runView) complain(e executor.Event) {
 	store, scratch := v.wants[e.Address].Store.Path, v.wants[e.Address].Host.ScratchDir
-	next := cmp.Or(e.Hint, socketHint(e.Err.Error(), scratch), mendFiles(e.Err, store, scratch))
+	next := cmp.Or(e.Hint, jobHint(e.Err.Error(), scratch), mendFiles(e.Err, store, scratch))
 	v.env.complain(hint(fmt.Errorf("%s: %w", e.Address, e.Err), "%s", next))
-}
-
-// socketHint is what to do where QEMU may not make its socket; "" for other errors.
-func socketHint(text, scratch string) string {
-	lower := strings.ToLower(text)
-	if !strings.Contains(text, "Permission denied") || !strings.Contains(lower, "nbd") && !strings.Contains(lower, "socket") {
-		return ""
-	}
-	return fmt.Sprintf("where AppArmor confines QEMU: echo '%s/vbk-*/nbd rwk,' >>/etc/apparmor.d/local/abstractions/libvirt-qemu && systemctl reload apparmor", scratch)
 }
 
 func (v *runView) progress(e executor.Event) {

@@ -14,6 +14,7 @@ import (
 	"vbk/plan"
 	"vbk/store"
 	"vbk/store/local"
+	"vbk/virt"
 	"vbk/virt/libvirt"
 )
 
@@ -22,7 +23,7 @@ type hypervisor interface {
 	plan.Hypervisor
 	executor.Host
 	machines
-	Versions(ctx context.Context) (library, hypervisor uint32, err error)
+	Abilities(ctx context.Context) (virt.Abilities, error)
 	Close() error
 }
 

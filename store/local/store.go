@@ -26,7 +26,8 @@ type Store struct {
 
 // Init marks a directory as a store and opens it. The directory is made, mode
 // 0700, if its parent exists; a directory that holds anything but a store is
-// refused; a store is opened as it is.
+// refused, and so is one whose file system lacks what points need (*UnfitError);
+// a store is opened as it is.
 func Init(dir string, now time.Time, random io.Reader) (*Store, error) {
 	path, err := absolute(dir)
 	if err != nil {
@@ -78,10 +79,16 @@ func InitOn(fsys FS, path string, now time.Time, random io.Reader) (*Store, erro
 		return nil, fmt.Errorf("init store %s: %w", path, err)
 	}
 	for _, e := range entries {
+		if e.Name == markName { // another Init has been quicker
+			return OpenOn(fsys, path)
+		}
 		unfinished := strings.HasPrefix(e.Name, markName+".") // an Init that was cut off
 		if !unfinished && e.Name != "lost+found" {
 			return nil, fmt.Errorf("init store %s: the directory is not empty, it holds %q", path, e.Name)
 		}
+	}
+	if err := tryFS(fsys); err != nil {
+		return nil, fmt.Errorf("init store %s: %w", path, err)
 	}
 	if err := writeMark(fsys, now, random); err != nil {
 		return nil, fmt.Errorf("init store %s: %w", path, err)

@@ -105,6 +105,9 @@ func mount(t testing.TB, image string) (*Loop, error) {
 	return l, os.Chmod(dir, 0o700)
 }
 
+// Image is the file that the file system is in.
+func (l *Loop) Image() string { return l.image }
+
 // Unmount ends it before the test does. It may be done twice.
 func (l *Loop) Unmount() { _ = syscall.Unmount(l.Dir, syscall.MNT_DETACH) }
 

@@ -29,10 +29,8 @@ func (h *Host) Close() error { return nil }
 // UUID fails.
 func (h *Host) UUID(context.Context) (string, error) { return "", errNoCgo }
 
-// Versions fails.
-func (h *Host) Versions(context.Context) (library, hypervisor uint32, err error) {
-	return 0, 0, errNoCgo
-}
+// Abilities fails.
+func (h *Host) Abilities(context.Context) (virt.Abilities, error) { return virt.Abilities{}, errNoCgo }
 
 // Domains fails.
 func (h *Host) Domains(context.Context) ([]virt.Domain, error) { return nil, errNoCgo }

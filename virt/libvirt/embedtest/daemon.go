@@ -36,13 +36,6 @@ var daemonRoot = sync.OnceValues(func() (string, error) {
 			return "", fmt.Errorf("mount %s: %w", dir, err)
 		}
 	}
-	const open = "auth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n"
-	if err := os.WriteFile("/etc/libvirt/libvirtd.conf", []byte(open), 0o644); err != nil {
-		return "", err
-	}
-	if err := os.WriteFile("/etc/libvirt/qemu.conf", []byte(qemuConf), 0o644); err != nil {
-		return "", err
-	}
 	root.Lock()
 	defer root.Unlock()
 	var err error
@@ -62,11 +55,30 @@ func NewDaemon(t testing.TB) *Daemon {
 		t.Fatalf("make folders for libvirtd: %v", err)
 	}
 	d := &Daemon{}
+	d.write(t, "libvirtd.conf", "auth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n")
+	d.write(t, "qemu.conf", qemuConf)
 	d.Start(t)
 	t.Cleanup(d.Kill)
 	d.Root = newRoot(t, dir, daemonURI, func(uri string) (driver, error) { return virsh{uri}, nil })
 	d.run, d.logs = "/run/libvirt/qemu", "/var/log/libvirt/qemu"
 	return d
+}
+
+// Configure starts the libvirtd again with another libvirtd.conf, and with lines more in
+// its qemu.conf. Machines go on.
+func (d *Daemon) Configure(t testing.TB, libvirtd, qemu string) {
+	t.Helper()
+	d.Kill()
+	d.write(t, "libvirtd.conf", libvirtd)
+	d.write(t, "qemu.conf", qemuConf+qemu)
+	d.Start(t)
+}
+
+func (d *Daemon) write(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join("/etc/libvirt", name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Start starts the libvirtd, and returns when it answers.
@@ -98,11 +110,16 @@ func (d *Daemon) Start(t testing.TB) {
 	}
 }
 
-// Kill ends the libvirtd without a warning; machines go on.
-func (d *Daemon) Kill() {
+// Crash ends the libvirtd without a warning; its sockets stay, and machines go on.
+func (d *Daemon) Crash() {
 	_ = d.process.Process.Kill()
 	_ = d.process.Wait()
 	_ = os.Remove("/run/libvirtd.pid")
+}
+
+// Kill is Crash, and nothing is left of it.
+func (d *Daemon) Kill() {
+	d.Crash()
 	for _, socket := range []string{"libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"} {
 		_ = os.Remove(filepath.Join("/run/libvirt", socket))
 	}
