@@ -40,7 +40,7 @@ func (env *environment) initCommand() *cli.Command {
 			if len(begun) == 0 {
 				store, err := filepath.Abs(env.path(c.String("store")))
 				if err == nil {
-					err = env.writeStarter(c.Context, c.String("from-host"), store)
+					err = env.writeStarter(c.Context, c.String("from-host"), store, c.IsSet("from-host"))
 				}
 				if err != nil {
 					return err

@@ -140,5 +140,3 @@ func mend(t *testing.T, out, wanted string, env ...string) {
 	}
 	t.Logf("# %s", m[1])
 }
-
-func (i initiate) testFromHost(t *testing.T) {}

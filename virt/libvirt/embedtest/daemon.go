@@ -26,6 +26,10 @@ type Daemon struct {
 // libvirt would look for the machine there.
 const daemonURI = "qemu+unix:///system?socket=/run/libvirt/libvirt-sock"
 
+// pidFile is locked by a libvirtd; where it is by default the sandboxes of other
+// packages' tests would meet.
+const pidFile = "/run/libvirt/libvirtd.pid"
+
 // daemonRoot is the folder for images, once the daemon's own folders are there.
 var daemonRoot = sync.OnceValues(func() (string, error) {
 	for _, dir := range []string{"/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt"} {
@@ -84,7 +88,7 @@ func (d *Daemon) write(t testing.TB, name, text string) {
 // Start starts the libvirtd, and returns when it answers.
 func (d *Daemon) Start(t testing.TB) {
 	t.Helper()
-	d.process = exec.Command("libvirtd")
+	d.process = exec.Command("libvirtd", "--pid-file", pidFile)
 	log, err := os.Create("/var/log/libvirt/libvirtd.log")
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +118,7 @@ func (d *Daemon) Start(t testing.TB) {
 func (d *Daemon) Crash() {
 	_ = d.process.Process.Kill()
 	_ = d.process.Wait()
-	_ = os.Remove("/run/libvirtd.pid")
+	_ = os.Remove(pidFile)
 }
 
 // Kill is Crash, and nothing is left of it.
