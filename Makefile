@@ -8,7 +8,7 @@ export VBK_REQUIRE_PEERS ?= 1
 PACKAGES := gcc libc6-dev pkg-config libvirt-dev libnbd-dev \
 	libvirt-daemon libvirt-daemon-system libvirt-clients \
 	qemu-system-x86 qemu-utils libnbd-bin nbdkit virtnbdbackup chromium xfsprogs e2fsprogs btrfs-progs exfatprogs exfat-fuse jq curl swtpm swtpm-tools ovmf dosfstools mtools p7zip-full fdisk gdisk fuse3 rsync restic rclone apparmor zsh fish mandoc groff systemd \
-	polkitd dbus acl
+	polkitd dbus acl python3-apparmor
 
 # What the packages are built and tried with.
 PACKAGING := dpkg-dev rpm rpm2cpio cpio rpmlint lintian systemd-container dbus
