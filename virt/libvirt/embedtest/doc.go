@@ -19,8 +19,9 @@
 //     other. Each has its own root, which this process never opens: machines
 //     are defined, started and stopped by virsh.
 //
-// [NewDaemon] is the third: a libvirtd, to be killed and started again, and with
-// secrets, which the driver inside a process has not.
+// [NewDaemon] is the third: a libvirtd, to be killed, configured and started again, and
+// with secrets, which the driver inside a process has not. [Daemon.NewPolkit] gives
+// it a polkit, and [Account] the sandbox a user.
 //
 // Writes go to a QMP socket of the machine's own, and Copy reads the image
 // file, so both work in either kind, at any time, and share no code with vbk.
