@@ -53,7 +53,7 @@ var outside = map[string][]string{
 }
 
 func TestArrowsPointOneWay(t *testing.T) {
-	for dir, files := range packages(t) {
+	for dir, files := range packages(t, token.NewFileSet()) {
 		allowed, known := imports[dir]
 		if !known {
 			t.Errorf("package %s is not in the table: add it, with what it may import", dir)
@@ -81,7 +81,7 @@ func TestArrowsPointOneWay(t *testing.T) {
 }
 
 func TestEveryPackageHasADoc(t *testing.T) {
-	for dir, files := range packages(t) {
+	for dir, files := range packages(t, token.NewFileSet()) {
 		if !slices.ContainsFunc(slices.Collect(maps.Values(files)), func(f *ast.File) bool { return f.Doc != nil }) {
 			t.Errorf("package %s has no doc comment", dir)
 		}
@@ -89,7 +89,7 @@ func TestEveryPackageHasADoc(t *testing.T) {
 }
 
 func TestNoUtil(t *testing.T) {
-	for dir := range packages(t) {
+	for dir := range packages(t, token.NewFileSet()) {
 		if slices.Contains([]string{"util", "utils", "common", "helpers", "misc", "pkg", "internal"}, path.Base(dir)) {
 			t.Errorf("package %s: name it after what it is about", dir)
 		}
@@ -97,7 +97,7 @@ func TestNoUtil(t *testing.T) {
 }
 
 // packages parses all Go files by folder.
-func packages(t *testing.T) map[string]map[string]*ast.File {
+func packages(t *testing.T, set *token.FileSet) map[string]map[string]*ast.File {
 	t.Helper()
 	all := map[string]map[string]*ast.File{}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -115,7 +115,7 @@ func packages(t *testing.T) map[string]map[string]*ast.File {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ParseComments)
+		file, err := parser.ParseFile(set, name, source, parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ var caught = []string{"recover", "caught", "guarded", "catch"}
 // TestPanicsAreCaught wants each goroutine of the program to catch its panics: one
 // that leaves a goroutine ends the process with exit code 2, which says "changes".
 func TestPanicsAreCaught(t *testing.T) {
-	for dir, files := range packages(t) {
+	for dir, files := range packages(t, token.NewFileSet()) {
 		for name, file := range files {
 			if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(dir, "test") || dir == "bench" {
 				continue
