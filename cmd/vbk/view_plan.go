@@ -154,10 +154,10 @@ func article(b plan.Backup) string {
 }
 
 func (v planView) backup(i plan.Instance, b plan.Backup) {
-	if b.Redefine {
-		v.printf("  %s checkpoint %s is redefined in libvirt first\n", v.yellow("~"), b.Checkpoint)
-	}
 	v.printf("  %s point  %-11s  %-14s  %s\n", v.green("+"), kindWord(b.Kind), estimate(b), i.Want.Store.Address())
+	if b.Redefine { // no change of its own: every sign at the beginning of a line is counted
+		v.printf("      checkpoint %s is redefined in libvirt first\n", b.Checkpoint)
+	}
 	if b.Kind == store.Full && b.Closes != "" {
 		v.printf("      chain %s is closed\n", b.Closes)
 	}
