@@ -86,6 +86,15 @@ func (env *environment) announce(text string) {
 	fmt.Fprint(env.stderr, text)
 }
 
+// say prints to stdout, above the bars if there are any.
+func (env *environment) say(text string) {
+	if b := env.bars.Load(); b != nil {
+		b.print(text)
+		return
+	}
+	fmt.Fprint(env.stdout, text)
+}
+
 // lastWords prints to stderr, or below the bars, which move no more. It waits neither
 // for a terminal that takes nothing nor for whoever would know what to say.
 func (env *environment) lastWords(text func() string) {

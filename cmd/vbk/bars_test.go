@@ -195,6 +195,30 @@ func TestBarWidth(t *testing.T) {
 	})
 }
 
+// TestVerifyView: reading every byte has a bar for each machine and one for all.
+func TestVerifyView(t *testing.T) {
+	env, _, s, c := onScreen(t, 80, 24)
+	env.endBars()
+	all := []shelf{{domain: "web01", stored: 1 << 30}, {domain: "db-7", stored: 3 << 30}}
+	v := newVerifyView(env, all)
+	v.reading(all[0])(1 << 30)
+	v.finish(all[0])
+	read := v.reading(all[1])
+	read(0)
+	c.pass(4 * time.Second)
+	read(512 << 20)
+	read(512 << 20)
+	env.say("db-7: something is wrong\n")
+	v.bars.redraw()
+	s.want(t, "db-7: something is wrong",
+		"db-7               [=====            ] 1.00 GiB of 3.00 GiB  256 MiB/s     0:08",
+		"total, 1 of 2 done [========         ] 2.00 GiB of 4.00 GiB  512 MiB/s     0:04")
+	v.finish(all[1])
+	env.endBars()
+	env.say("all is told\n")
+	s.want(t, "db-7: something is wrong", "all is told")
+}
+
 // TestLinesWithoutBars: where there is no terminal a line every half minute tells how
 // far a disk is, and the time left at the rate of this run.
 func TestLinesWithoutBars(t *testing.T) {

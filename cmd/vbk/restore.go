@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -170,6 +171,7 @@ func (env *environment) restore(c *cli.Context, p opened) error {
 // restoreView shows bars on a terminal, and prints a line every 30 s otherwise.
 type restoreView struct {
 	env  *environment
+	what string // what is shown is of: "disk", or "machine"
 	bars *bars
 	mu   sync.Mutex
 	last time.Time
@@ -201,6 +203,6 @@ func (v *restoreView) progress(disk string, done, total int64) {
 		v.last = now
 		from := v.first[disk]
 		_, left := pace(done-from.done, total-from.done, now.Sub(from.at))
-		fmt.Fprintf(v.env.stdout, "  disk %s: %s of %s, %s left\n", disk, plan.Bytes(done), plan.Bytes(total), left)
+		fmt.Fprintf(v.env.stdout, "  %s %s: %s of %s, %s left\n", cmp.Or(v.what, "disk"), disk, plan.Bytes(done), plan.Bytes(total), left)
 	}
 }

@@ -26,14 +26,15 @@ type shelf struct {
 	domain, uuid string
 	path         string    // what -i takes
 	points       []shelved // oldest first
+	stored       int64     // bytes of the points' files, 0 if that is not known
 	problems     []error
 	failed       error // why the folder cannot be read at all; then there is nothing else
 
 	// choose finds the points that -until may mean; the newest that restores is
 	// meant, unless it names one: that is exact.
 	choose func(until string) (some []shelved, exact bool, err error)
-	// check reports everything that is wrong.
-	check func(ctx context.Context, readData bool, report func(finding)) error
+	// check reports everything that is wrong, and tells the bytes that it has read.
+	check func(ctx context.Context, readData bool, read func(bytes int64), report func(finding)) error
 }
 
 // finding is something that is wrong, or that could not be found out.

@@ -39,6 +39,7 @@ func (l located) shelf(path string, now time.Time) shelf {
 	for _, c := range l.folder.Chains {
 		for _, p := range c.Manifest.Points {
 			s.points = append(s.points, l.shelved(path, c, p))
+			s.stored += p.Stored()
 		}
 		s.problems = append(s.problems, l.problems(c)...)
 	}
@@ -120,10 +121,10 @@ func (l located) choose(all []shelved, what string, now time.Time) (some []shelv
 }
 
 // checkAndRecord is check, which notes in the store what reading every byte has found.
-func (l located) checkAndRecord(env *environment) func(context.Context, bool, func(finding)) error {
-	return func(ctx context.Context, readData bool, report func(finding)) error {
+func (l located) checkAndRecord(env *environment) func(context.Context, bool, func(int64), func(finding)) error {
+	return func(ctx context.Context, readData bool, told func(int64), report func(finding)) error {
 		begun := env.now().UTC()
-		findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+		findings, err := l.repo.Telling(told).Check(ctx, l.folder.Folder, readData)
 		reportFindings(l, findings, report)
 		if err != nil || !readData {
 			return err
@@ -159,8 +160,8 @@ func reportFindings(l located, findings []store.Finding, report func(finding)) {
 	}
 }
 
-func (l located) check(ctx context.Context, readData bool, report func(finding)) error {
-	findings, err := l.repo.Check(ctx, l.folder.Folder, readData)
+func (l located) check(ctx context.Context, readData bool, told func(int64), report func(finding)) error {
+	findings, err := l.repo.Telling(told).Check(ctx, l.folder.Folder, readData)
 	reportFindings(l, findings, report)
 	return err
 }

@@ -22,7 +22,7 @@ func virtnbdbackupShelf(folder *virtnbdbackup.Folder, fsys fs.FS, path string) s
 		s.problems = append(s.problems, errors.New(p.String()))
 	}
 	s.choose = func(until string) ([]shelved, bool, error) { return choosePrefix(s.points, until) }
-	s.check = func(ctx context.Context, readData bool, report func(finding)) error {
+	s.check = func(ctx context.Context, readData bool, _ func(bytes int64), report func(finding)) error {
 		return folder.Check(ctx, readData, func(p virtnbdbackup.Problem) {
 			text := p.String()
 			if len(p.Points) > 0 && !p.Unread {

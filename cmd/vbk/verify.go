@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 
@@ -116,19 +117,23 @@ func (env *environment) verify(c *cli.Context, all []shelf, strays []string, unr
 	for _, s := range strays {
 		fmt.Fprintln(env.stdout, s)
 	}
+	var view *verifyView
 	t := tested{domains: len(all), notes: len(strays), unread: len(unread), how: "structure checked"}
 	if c.Bool("read-data") {
 		t.how = "every byte read"
+		view = newVerifyView(env, all)
+		defer env.endBars()
 	}
 	for _, s := range all {
-		err := s.check(c.Context, c.Bool("read-data"), func(f finding) {
+		err := s.check(c.Context, c.Bool("read-data"), view.reading(s), func(f finding) {
 			t.add(f)
 			if f.unread {
 				env.complain(errors.New(f.text))
 			} else {
-				fmt.Fprintln(env.stdout, f.text)
+				env.say(f.text + "\n")
 			}
 		})
+		view.finish(s)
 		switch {
 		case c.Context.Err() != nil:
 			return failWith(exitFailed, err)
@@ -138,6 +143,7 @@ func (env *environment) verify(c *cli.Context, all []shelf, strays []string, unr
 		}
 		t.points += len(s.points)
 	}
+	env.endBars()
 	return t.conclude(env)
 }
 
@@ -206,4 +212,36 @@ func describeFinding(f store.Finding) string {
 		return text + " (no point of the chain restores)"
 	}
 	return fmt.Sprintf("%s (points from %s.%d on do not restore)", text, f.Chain, from)
+}
+
+// verifyView shows how far the reading of every byte is, one machine after the other;
+// nil shows nothing.
+type verifyView struct{ restoreView }
+
+func newVerifyView(env *environment, all []shelf) *verifyView {
+	v := &verifyView{restoreView{env: env, what: "machine", bars: env.newBars(), last: env.now()}}
+	stored := int64(0)
+	for _, s := range all {
+		stored += s.stored
+	}
+	if v.bars != nil && len(all) > 1 {
+		v.bars.expect(stored, len(all))
+	}
+	return v
+}
+
+// reading is to be told the bytes that are read of a folder.
+func (v *verifyView) reading(s shelf) func(bytes int64) {
+	if v == nil {
+		return nil
+	}
+	var done atomic.Int64
+	return func(bytes int64) { v.progress(s.domain, done.Add(bytes), s.stored) }
+}
+
+func (v *verifyView) finish(s shelf) {
+	if v != nil && v.bars != nil {
+		v.bars.end(s.domain)
+		v.bars.finish()
+	}
 }

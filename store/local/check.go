@@ -21,7 +21,7 @@ import (
 // byte of them too. A file that cannot be read is a finding that is Unread, and no
 // damage. The error is that the check could not be done.
 func (s *Store) Check(ctx context.Context, folder string, readData bool) ([]store.Finding, error) {
-	c := &checker{s: s, ctx: ctx, readData: readData}
+	c := &checker{s: s, ctx: ctx, readData: readData, read: s.read}
 	if err := c.folder(folder); err != nil {
 		return c.findings, fmt.Errorf("check %s: %w", folder, err)
 	}

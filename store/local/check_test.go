@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +44,31 @@ func TestCheckFindsEveryFile(t *testing.T) {
 		}
 	}
 	clean(t, s)
+}
+
+// TestCheckTells: whoever asks is told of every byte of the data files, and the store
+// itself tells nobody.
+func TestCheckTells(t *testing.T) {
+	_, _, s, m := damaged(t)
+	var told atomic.Int64
+	findings, err := s.Telling(func(bytes int64) { told.Add(bytes) }).Check(ctx, folder, true)
+	if err != nil || len(findings) > 0 {
+		t.Fatalf("%+v, %v", findings, err)
+	}
+	size := int64(0)
+	for _, p := range m.Points {
+		for _, d := range p.Disks {
+			size += d.FileSize
+		}
+	}
+	if n := told.Load(); n < size*9/10 || n > size*11/10 {
+		t.Errorf("told of %d bytes, the files have %d", n, size)
+	}
+	told.Store(0)
+	clean(t, s)
+	if n := told.Load(); n != 0 {
+		t.Errorf("told of %d bytes after that", n)
+	}
 }
 
 // TestCheckFindsSwap: whole and valid files in each other's place.

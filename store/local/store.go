@@ -22,6 +22,16 @@ type Store struct {
 	path   string
 	mark   store.Mark
 	byPath bool // opened by OpenPath
+
+	read func(bytes int64) // told what Check reads of files of disks; nil: nobody is
+}
+
+// Telling is the store, whose Check tells how many bytes of files of disks it has
+// read, from several goroutines.
+func (s *Store) Telling(read func(bytes int64)) *Store {
+	telling := *s
+	telling.read = read
+	return &telling
 }
 
 // Init marks a directory as a store and opens it. The directory is made, mode
