@@ -14,7 +14,8 @@ func (env *environment) ask(ctx context.Context) error {
 	if env.silent() {
 		return hint(errors.New("apply needs approval, and VBK_INPUT=0 forbids to ask"), "review with vbk plan -out FILE and run vbk apply FILE, or add -auto-approve")
 	}
-	answer, err := env.answer(ctx, "\nDo you want to perform these actions?\n  Only \"yes\" is accepted.\n\n  Enter a value: ")
+	bold := painter(env.color).bold
+	answer, err := env.answer(ctx, fmt.Sprintf("\n%s\n  Only \"yes\" is accepted.\n\n  %s ", bold("Do you want to perform these actions?"), bold("Enter a value:")))
 	switch {
 	case errors.Is(err, io.EOF):
 		return hint(errors.New("apply cancelled: no answer"), "add -auto-approve where nobody can answer")

@@ -143,6 +143,9 @@ func (env *environment) run(ctx context.Context, args []string) error {
 
 // bug tells of a panic.
 func (env *environment) bug(p any) int {
+	if b := env.bars.Load(); b != nil {
+		b.pane.still()
+	}
 	env.logs().Error("internal error", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	fmt.Fprintf(env.stderr, "vbk: internal error: %v\n%s", p, debug.Stack())
 	fmt.Fprintf(env.stderr, "vbk: hint: this is a bug in vbk, please report it with the lines above; points that exist are not affected: vbk verify\n")
