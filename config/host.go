@@ -50,7 +50,7 @@ func hostSpec() spec[Host] {
 				), func(h *Host) *string { return &h.Transport }, "The way. The other arguments of the block are for `tls` and `tcp`."),
 				at("address", names, func(*Host) *string { return &unused.address }, "The address that QEMU listens on.").otherwise("none"),
 				at("port_range", kind[string]{form: "port range", read: portRange, show: showText}, func(*Host) *string { return &unused.portRange },
-					"The ports that QEMU listens on, one for each backup.").otherwise("none"),
+					"The ports that QEMU may listen on.").otherwise("none"),
 				at("tls_dir", absolutePaths, func(*Host) *string { return &unused.tlsDir }, "Where the certificates are.").otherwise("none"),
 			),
 			laterBlock[Host]("window", "The hours in which backups of the host may run."),
