@@ -112,7 +112,7 @@ func TestStaticBuild(t *testing.T) {
 	}
 	p.run(t, 0, append([]string{"dump"}, files...)...)
 
-	const which = "this is the static build of vbk, which has no libvirt: use the build with cgo"
+	const which = "this is the static build of vbk, which has no libvirt: install the .deb or .rpm, or build vbk with cgo"
 	_, problem := p.run(t, 3, "plan")
 	wantText(t, problem, "vbk: host.local: connect to qemu:///system: "+which)
 	_, problem = p.run(t, 3, "apply", "-auto-approve")

@@ -25,7 +25,7 @@ const instantHelp = "-instant defines and starts the machine at once. Its disks 
 func checkInstant(c *cli.Context) error {
 	switch {
 	case !hasLibvirt:
-		return hint(errors.New("this is the static build of vbk, which starts no machines"), "use the build with cgo (CGO_ENABLED=1)")
+		return hint(errors.New("this is the static build of vbk, which starts no machines"), "install the .deb or .rpm, or build vbk with cgo")
 	case c.IsSet("format") && c.String("format") != "qcow2":
 		return errors.New("flag -format: the disks of -instant are qcow2")
 	case c.IsSet("preallocate"):

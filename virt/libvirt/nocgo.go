@@ -11,7 +11,7 @@ import (
 	"vbk/virt"
 )
 
-var errNoCgo = errors.New("this is the static build of vbk, which has no libvirt: use the build with cgo (CGO_ENABLED=1)")
+var errNoCgo = errors.New("this is the static build of vbk, which has no libvirt: install the .deb or .rpm, or build vbk with cgo")
 
 // Host cannot be had in this build.
 type Host struct {
