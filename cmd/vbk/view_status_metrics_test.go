@@ -156,16 +156,7 @@ func TestDashboard(t *testing.T) {
 		Expr   string `json:"expr"`
 	}
 	var rules []rule
-	taken := map[[2]int]string{}
 	for _, panel := range d.Panels {
-		for x := panel.GridPos.X; x < panel.GridPos.X+panel.GridPos.W; x++ {
-			for y := panel.GridPos.Y; y < panel.GridPos.Y+panel.GridPos.H; y++ {
-				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("%s lies over %q, or beyond the edge", panel.Title, other)
-				}
-				taken[[2]int{x, y}] = panel.Title
-			}
-		}
 		units := map[string]string{}
 		for _, o := range panel.FieldConfig.Overrides {
 			for _, p := range o.Properties {
@@ -189,6 +180,7 @@ func TestDashboard(t *testing.T) {
 	if len(rules) < 20 {
 		t.Fatalf("%d queries", len(rules))
 	}
+	d.wantTiled(t)
 	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}}) // JSON is YAML
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +190,22 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	promtool(t, "", "check", "rules", file)
+}
+
+// wantTiled wants no panel to lie over another, or beyond the edge.
+func (d dashboard) wantTiled(t *testing.T) {
+	t.Helper()
+	taken := map[[2]int]string{}
+	for _, panel := range d.Panels {
+		for x := panel.GridPos.X; x < panel.GridPos.X+panel.GridPos.W; x++ {
+			for y := panel.GridPos.Y; y < panel.GridPos.Y+panel.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%s lies over %q, or beyond the edge", panel.Title, other)
+				}
+				taken[[2]int{x, y}] = panel.Title
+			}
+		}
+	}
 }
 
 // unitOf is the unit that Grafana is to show a query's values in.
