@@ -28,7 +28,8 @@ var imports = map[string][]string{
 	"store/virtnbdbackup": {"format"},
 	"plan":                {"config", "virt", "store"},
 	"executor":            {"plan", "virt", "virt/qcow2", "nbd", "format", "store", "store/virtnbdbackup"},
-	"cmd/vbk":             {"config", "plan", "executor", "nbd", "format", "store", "store/local", "store/virtnbdbackup", "virt", "virt/libvirt"},
+	"executor/bind":       {"executor", "store", "store/local"},
+	"cmd/vbk":             {"config", "plan", "executor", "executor/bind", "nbd", "format", "store", "store/local", "store/virtnbdbackup", "virt", "virt/libvirt"},
 
 	// test support
 	"bench":                  {},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/format"
 	"vbk/plan"
 	"vbk/store"
@@ -20,7 +21,7 @@ func (w *world) convert(stream store.Stream, o format.Options) (executor.Convert
 	if err != nil {
 		return executor.Converted{}, err
 	}
-	return executor.Convert(w.ctx(), localStore{s}, w.conversion(stream, o))
+	return executor.Convert(w.ctx(), bind.Store{Store: s}, w.conversion(stream, o))
 }
 
 func (w *world) conversion(stream store.Stream, o format.Options) executor.Conversion {
@@ -210,7 +211,7 @@ func TestConvertNeedsPeace(t *testing.T) {
 	w := newWorld(t, t.TempDir(), 14)
 	w.chained()
 	l := w.points()[0]
-	reader, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+	reader, err := bind.Store{Store: w.store()}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestConvertNeedsPeace(t *testing.T) {
 	w.nextDay()
 	w.succeed(plan.Options{})
 
-	f, err := localStore{w.store()}.Lock(w.ctx(), l.folder, store.Attempt{Host: "here"})
+	f, err := bind.Store{Store: w.store()}.Lock(w.ctx(), l.folder, store.Attempt{Host: "here"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +289,7 @@ func (a *adopting) contents() map[string]string {
 	all := map[string]string{}
 	d := a.domain()
 	for _, c := range d.Chains {
-		chain, err := localStore{a.store}.OpenChain(d.Folder, c.Name)
+		chain, err := bind.Store{Store: a.store}.OpenChain(d.Folder, c.Name)
 		if err != nil {
 			a.t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/store"
 	"vbk/virt"
 	"vbk/virt/libvirt"
@@ -31,7 +32,7 @@ func newGuest(t *testing.T, name string) (*machine, executor.ChainPoint) {
 	m.now = m.now.Add(25 * time.Hour)
 	result := executor.Run(t.Context(), m.plan(), executor.Bindings{
 		Hosts:  map[string]executor.Host{"local": m.host},
-		Stores: map[string]executor.Store{"store.local.main": localStore{m.store()}},
+		Stores: map[string]executor.Store{"store.local.main": bind.Store{Store: m.store()}},
 		Dial:   m.dial, Now: func() time.Time { return m.now }, Random: rand.Reader,
 		Self: store.Attempt{Host: "here", PID: os.Getpid()}, Version: "test", Parallel: 1,
 		Events: func(e executor.Event) {
@@ -54,7 +55,7 @@ func (m *machine) open() executor.ChainPoint {
 		m.Fatalf("the store holds %+v: %v", found, err)
 	}
 	chains := found[0].Chains
-	chain, err := localStore{m.store()}.OpenChain(found[0].Folder, chains[len(chains)-1].Name)
+	chain, err := bind.Store{Store: m.store()}.OpenChain(found[0].Folder, chains[len(chains)-1].Name)
 	if err != nil {
 		m.Fatal(err)
 	}

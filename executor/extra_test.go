@@ -12,6 +12,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store"
 	"vbk/virt"
@@ -90,7 +91,7 @@ func TestExtra(t *testing.T) {
 // machine that they are damaged for.
 func (w *world) wantVars(t *testing.T, l located, r executor.Restoration) {
 	t.Helper()
-	chain, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+	chain, err := bind.Store{Store: w.store()}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestCheckDefinition(t *testing.T) {
 			if c.change != nil {
 				c.change(w)
 			}
-			chain, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+			chain, err := bind.Store{Store: w.store()}.OpenChain(l.folder, l.chain)
 			if err != nil {
 				t.Fatal(err)
 			}

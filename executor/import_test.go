@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store"
 	"vbk/store/local"
@@ -117,15 +118,6 @@ func (a *adopting) open(fsys local.FS) {
 	}
 }
 
-type adoptingFolder struct {
-	localFolder
-	from local.FS
-}
-
-func (f adoptingFolder) Adopt(chain, file, name string) (int64, error) {
-	return f.Folder.Adopt(chain, f.from, "peer/"+file, name)
-}
-
 // run imports, and says in a line a chain what became of it.
 func (a *adopting) run() (lines []string, left []virtnbdbackup.Problem, err error) {
 	from, err := virtnbdbackup.Open(a.files)
@@ -140,7 +132,7 @@ func (a *adopting) run() (lines []string, left []virtnbdbackup.Problem, err erro
 			if err != nil {
 				return nil, err
 			}
-			return adoptingFolder{localFolder{f}, a.disk}, nil
+			return bind.Adopting{Folder: bind.Folder{Folder: f}, From: a.disk, Below: "peer"}, nil
 		},
 	})
 	for _, i := range all {
@@ -178,7 +170,7 @@ func (a *adopting) same() (points int) {
 	}
 	d := a.domain()
 	for _, c := range d.Chains {
-		chain, err := localStore{a.store}.OpenChain(d.Folder, c.Name)
+		chain, err := bind.Store{Store: a.store}.OpenChain(d.Folder, c.Name)
 		if err != nil {
 			a.t.Fatal(err)
 		}

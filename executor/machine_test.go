@@ -23,6 +23,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/nbd"
 	"vbk/plan"
 	"vbk/store"
@@ -151,7 +152,7 @@ func (m *machine) apply() error {
 	var failed error
 	result := executor.Run(m.Context(), m.plan(), executor.Bindings{
 		Hosts:  map[string]executor.Host{"local": witness{m.host, m}},
-		Stores: map[string]executor.Store{"store.local.main": localStore{m.store()}},
+		Stores: map[string]executor.Store{"store.local.main": bind.Store{Store: m.store()}},
 		Images: m.still(), Dial: m.dial, Now: func() time.Time { return m.now }, Random: rand.Reader,
 		Self: store.Attempt{Host: "here", PID: os.Getpid()}, Version: "test", Parallel: 1,
 		Events: func(e executor.Event) {

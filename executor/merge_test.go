@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store/local"
 )
@@ -126,7 +127,7 @@ func TestMergeUnderAReader(t *testing.T) {
 		w.nextDay()
 	}
 	old := w.points()[0]
-	c, err := localStore{w.store()}.OpenChain(old.folder, old.chain)
+	c, err := bind.Store{Store: w.store()}.OpenChain(old.folder, old.chain)
 	if err != nil {
 		t.Fatal(err)
 	}

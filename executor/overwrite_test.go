@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 )
 
 // point opens what a restoration restores.
 func (r restoration) point() executor.ChainPoint {
 	r.t.Helper()
-	chain, err := localStore{r.store()}.OpenChain(r.points()[0].folder, r.chain)
+	chain, err := bind.Store{Store: r.store()}.OpenChain(r.points()[0].folder, r.chain)
 	if err != nil {
 		r.t.Fatal(err)
 	}

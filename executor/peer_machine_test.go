@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/format"
 	"vbk/store"
 	"vbk/store/virtnbdbackup/virtnbdtest"
@@ -30,7 +31,7 @@ func TestPeerRestoresMachine(t *testing.T) {
 	d := m.settled("full inc")
 	m.peerRestores(d)
 	convert := func(stream store.Stream, o format.Options) {
-		if _, err := executor.Convert(t.Context(), localStore{m.store()}, executor.Conversion{
+		if _, err := executor.Convert(t.Context(), bind.Store{Store: m.store()}, executor.Conversion{
 			Folder: d.Folder, Chain: d.Chains[0].Name, Stream: stream, Options: o, Now: m.now, Random: rand.Reader, Version: "test",
 			Self: store.Attempt{Host: "here"}, Progress: func(string, int64, int64) {},
 		}); err != nil {

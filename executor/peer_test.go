@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store/virtnbdbackup/virtnbdtest"
 	"vbk/virt"
@@ -63,7 +64,7 @@ func (w *world) unload(t *testing.T, points []located) string {
 	t.Helper()
 	dir := t.TempDir()
 	for i, l := range points {
-		c, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+		c, err := bind.Store{Store: w.store()}.OpenChain(l.folder, l.chain)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 )
 
@@ -63,7 +64,7 @@ func TestRestoreReadsWhatIsVisible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner, err := localStore{w.store()}.OpenChain(l.folder, l.chain)
+	inner, err := bind.Store{Store: w.store()}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		t.Fatal(err)
 	}

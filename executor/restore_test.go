@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store"
 	"vbk/store/local"
@@ -53,7 +54,7 @@ func (r restoration) observed(ctx context.Context, progress func(string, int64, 
 
 // restore opens a chain and restores one of its points.
 func restore(ctx context.Context, s *local.Store, l located, sequence int, r executor.Restoration, progress func(string, int64, int64)) ([]executor.Restored, error) {
-	chain, err := localStore{s}.OpenChain(l.folder, l.chain)
+	chain, err := bind.Store{Store: s}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +213,7 @@ func (bare) Extra(string) ([]byte, error) { return nil, nil }
 // TestRestoreBare: no domain.xml is made up, and one that is there is left alone.
 func TestRestoreBare(t *testing.T) {
 	r := newRestoration(t)
-	chain, err := localStore{r.store()}.OpenChain(r.points()[0].folder, r.chain)
+	chain, err := bind.Store{Store: r.store()}.OpenChain(r.points()[0].folder, r.chain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func (c forged) Manifest() store.Manifest { return c.m }
 // manifest names, is damage.
 func TestForgedFile(t *testing.T) {
 	r := newRestoration(t)
-	chain, err := localStore{r.store()}.OpenChain(r.points()[0].folder, r.chain)
+	chain, err := bind.Store{Store: r.store()}.OpenChain(r.points()[0].folder, r.chain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"vbk/executor"
 	"vbk/nbd"
-	"vbk/store"
-	"vbk/store/local"
 	"vbk/virt"
 	"vbk/virt/virttest"
 )
@@ -181,32 +178,3 @@ func (e twinExport) ReadBatch(ctx context.Context, reads []nbd.Read) error {
 	}
 	return ctx.Err()
 }
-
-// localStore gives a local store the executor's interfaces.
-type localStore struct{ *local.Store }
-
-func (s localStore) Lock(ctx context.Context, folder string, a store.Attempt) (executor.Folder, error) {
-	f, err := s.Store.Lock(ctx, folder, a)
-	if err != nil {
-		return nil, err
-	}
-	return localFolder{f}, nil
-}
-
-func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
-	r, err := s.Store.OpenChain(folder, chain)
-	if err != nil {
-		return nil, err
-	}
-	return localChain{r}, nil
-}
-
-type localFolder struct{ *local.Folder }
-
-func (f localFolder) Create(chain, name string) (executor.NewFile, error) {
-	return f.Folder.Create(chain, name)
-}
-
-type localChain struct{ *local.Reader }
-
-func (c localChain) Open(name string) (executor.ChainFile, error) { return c.Reader.Open(name) }

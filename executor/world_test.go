@@ -15,6 +15,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/plan"
 	"vbk/store"
 	"vbk/store/local"
@@ -170,7 +171,7 @@ func (w *world) run(ctx context.Context, p plan.Plan) executor.Result {
 		},
 	}
 	if s, err := local.OpenOn(w.fs, "store"); err == nil {
-		b.Stores = map[string]executor.Store{"store.local.main": localStore{s}}
+		b.Stores = map[string]executor.Store{"store.local.main": bind.Store{Store: s}}
 	}
 	if w.bind != nil {
 		w.bind(&b)
@@ -359,7 +360,7 @@ func (w *world) exact() {
 func (w *world) read(l located, target string) ([]byte, error) { return readIn(w.store(), l, target) }
 
 func readIn(s *local.Store, l located, target string) ([]byte, error) {
-	c, err := localStore{s}.OpenChain(l.folder, l.chain)
+	c, err := bind.Store{Store: s}.OpenChain(l.folder, l.chain)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/format"
 	"vbk/plan"
 	"vbk/store"
@@ -173,7 +174,7 @@ func (w *world) convert(ctx context.Context, repo *local.Store, d store.Domain, 
 	name := d.Name + "@" + chain
 	fmt.Fprintf(w.env.stdout, "Converting %s to %s, %v.\n", name, wanted.name, wanted.options.Codec)
 	view := restoreView{env: w.env, bars: w.env.newBars(), last: w.env.now()}
-	done, err := executor.Convert(ctx, localStore{repo}, executor.Conversion{
+	done, err := executor.Convert(ctx, bind.Store{Store: repo}, executor.Conversion{
 		Folder: d.Folder, Chain: chain, Stream: wanted.stream, Options: wanted.options, Self: w.self(d.UUID),
 		Now: w.env.now(), Random: w.env.random, Version: version,
 		Progress: view.passing,

@@ -14,6 +14,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/store"
 	"vbk/store/local"
 	"vbk/store/virtnbdbackup"
@@ -220,16 +221,6 @@ func ownerOf(cfg *config.Config, s config.Store, from *virtnbdbackup.Folder) sto
 	return owner
 }
 
-// adoptingFolder takes in the files of one directory.
-type adoptingFolder struct {
-	localFolder
-	from local.FS
-}
-
-func (f adoptingFolder) Adopt(chain, file, name string) (int64, error) {
-	return f.Folder.Adopt(chain, f.from, file, name)
-}
-
 func lockToAdopt(ctx context.Context, repo *local.Store, name string, self store.Attempt, dir string) (executor.AdoptingFolder, error) {
 	from, err := local.OpenFS(dir)
 	if err != nil {
@@ -239,7 +230,7 @@ func lockToAdopt(ctx context.Context, repo *local.Store, name string, self store
 	if err != nil {
 		return nil, err
 	}
-	return adoptingFolder{localFolder{f}, from}, nil
+	return bind.Adopting{Folder: bind.Folder{Folder: f}, From: from}, nil
 }
 
 // elsewhere says what to do about a folder that does not lie beside the store.

@@ -12,6 +12,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/store"
 )
 
@@ -88,7 +89,7 @@ func (w *world) protect(c *cli.Context, cfg *config.Config, p *store.Protection)
 		return err
 	}
 	now := w.env.now()
-	err = executor.Protect(c.Context, localStore{f.repo}, w.self(f.folder.UUID), f.folder.Folder, f.chain.Name, f.point.Sequence, p, now)
+	err = executor.Protect(c.Context, bind.Store{Store: f.repo}, w.self(f.folder.UUID), f.folder.Folder, f.chain.Name, f.point.Sequence, p, now)
 	if err != nil {
 		return failWith(exitFailed, mended(fmt.Errorf("protect %s: %w", f, err), f.repo.Path()))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/store"
 	"vbk/store/local"
 )
@@ -77,7 +78,7 @@ func (f found) open() (opened, error) {
 	if err != nil {
 		return o, err
 	}
-	p, err := executor.PointOf(localChain{reader}, f.point.Sequence)
+	p, err := executor.PointOf(bind.Chain{Reader: reader}, f.point.Sequence)
 	if err != nil {
 		return o, errors.Join(err, reader.Close())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"vbk/config"
 	"vbk/executor"
+	"vbk/executor/bind"
 	"vbk/nbd"
 	"vbk/plan"
 	"vbk/store"
@@ -114,7 +115,7 @@ func (w *world) bindings(parallel int, events func(executor.Event)) executor.Bin
 		b.Hosts[name] = h
 	}
 	for address, s := range w.stores {
-		b.Stores[address] = localStore{s}
+		b.Stores[address] = bind.Store{Store: s}
 	}
 	return b
 }
@@ -126,35 +127,6 @@ func (w *world) close() {
 		_ = h.Close() // nothing is pending on a connection after a command
 	}
 }
-
-// localStore gives a local store the executor's interfaces.
-type localStore struct{ *local.Store }
-
-func (s localStore) Lock(ctx context.Context, folder string, a store.Attempt) (executor.Folder, error) {
-	f, err := s.Store.Lock(ctx, folder, a)
-	if err != nil {
-		return nil, err
-	}
-	return localFolder{f}, nil
-}
-
-func (s localStore) OpenChain(folder, chain string) (executor.Chain, error) {
-	r, err := s.Store.OpenChain(folder, chain)
-	if err != nil {
-		return nil, err
-	}
-	return localChain{r}, nil
-}
-
-type localFolder struct{ *local.Folder }
-
-func (f localFolder) Create(chain, name string) (executor.NewFile, error) {
-	return f.Folder.Create(chain, name)
-}
-
-type localChain struct{ *local.Reader }
-
-func (c localChain) Open(name string) (executor.ChainFile, error) { return c.Reader.Open(name) }
 
 // load reads the configuration and prints what is wrong with it.
 func (env *environment) load() (*config.Config, error) { return env.loadFrom(env.dir) }
