@@ -1,6 +1,7 @@
 package vbk_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -184,7 +185,7 @@ func exampleInventory(t *testing.T, name string, cfg *config.Config, machines []
 	if err != nil {
 		t.Fatal(err)
 	}
-	have, err := plan.DecodeInventory(text)
+	have, err := plan.DecodeInventory(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,35 +37,6 @@ func plainJSON(v any, indent string) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// DecodeInventory reads what EncodeInventory wrote, however it was indented
-// since, and refuses what was edited or cut off.
-func DecodeInventory(text []byte) (Inventory, error) {
-	if len(text) > maxFile {
-		return Inventory{}, fmt.Errorf("decode inventory: %d bytes, more than %d", len(text), maxFile)
-	}
-	var f inventoryFile
-	if err := json.Unmarshal(text, &f); err != nil {
-		return Inventory{}, fmt.Errorf("it is no inventory: %w", err)
-	}
-	if f.Version != inventoryVersion {
-		return Inventory{}, fmt.Errorf("it has the version %q, and this vbk reads %q", f.Version, inventoryVersion)
-	}
-	var plain bytes.Buffer
-	if err := json.Compact(&plain, f.Inventory); err != nil {
-		return Inventory{}, fmt.Errorf("decode inventory: %w", err)
-	}
-	if sum(plain.Bytes()) != f.SHA256 {
-		return Inventory{}, ErrEdited
-	}
-	var v Inventory
-	decoder := json.NewDecoder(&plain)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&v); err != nil {
-		return Inventory{}, fmt.Errorf("decode inventory: %w", err)
-	}
-	return v, nil
-}
-
 // For is the part of an inventory that a configuration names, in its order. A
 // host or store that is not in it carries an error.
 func (v Inventory) For(c *config.Config) Inventory {

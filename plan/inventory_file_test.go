@@ -1,9 +1,15 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
+	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"vbk/virt"
 )
 
 func TestInventoryFile(t *testing.T) {
@@ -13,7 +19,7 @@ func TestInventoryFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := DecodeInventory(text)
+	again, err := DecodeInventory(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +43,7 @@ func TestInventoryFile(t *testing.T) {
 		"newer":       strings.Replace(string(text), inventoryVersion, "vbk-inventory/2", 1),
 		"another sum": strings.Replace(string(text), `"sha256": "`, `"sha256": "0`, 1),
 	} {
-		if _, err := DecodeInventory([]byte(bad)); err == nil || err.Error() == "" {
+		if _, err := DecodeInventory(bytes.NewReader([]byte(bad))); err == nil || err.Error() == "" {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -51,10 +57,33 @@ func FuzzDecodeInventory(f *testing.F) {
 	f.Add(text)
 	f.Add([]byte(`{"version":"vbk-inventory/1","inventory":{}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, err := DecodeInventory(text)
+		v, err := DecodeInventory(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
 		Make(edited().base, v.For(edited().base), Options{}, noon) // must not panic
 	})
+}
+
+// TestInventoryIsRead: a large inventory is decoded domain by domain: what is allocated is
+// about what comes out of it, and not the text several times besides.
+func TestInventoryIsRead(t *testing.T) {
+	have := edited().haveBase
+	one := have.Hosts[0].Domains[0]
+	one.Tags = map[string]string{"note": strings.Repeat(" x", 2000)} // white space in a string counts
+	have.Hosts[0].Domains = slices.Repeat([]virt.Domain{one}, 2000)
+	text, err := EncodeInventory(have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	again, err := DecodeInventory(bytes.NewReader(text))
+	runtime.ReadMemStats(&after)
+	if err != nil || !reflect.DeepEqual(again.Hosts[0].Domains, have.Hosts[0].Domains) {
+		t.Fatalf("it comes back as something else: %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(len(text))*3/2 {
+		t.Errorf("%d bytes were allocated for a file of %d", took, len(text))
+	}
 }

@@ -134,11 +134,12 @@ func (env *environment) vantage(c *cli.Context, cfg *config.Config) (vantage, er
 }
 
 func (env *environment) readInventory(name string) (plan.Inventory, error) {
-	text, err := os.ReadFile(env.path(name))
+	file, err := os.Open(env.path(name))
 	if err != nil {
 		return plan.Inventory{}, hint(err, "vbk survey -out FILE makes an inventory")
 	}
-	have, err := plan.DecodeInventory(text)
+	defer file.Close()
+	have, err := plan.DecodeInventory(file)
 	if err != nil {
 		return plan.Inventory{}, hint(fmt.Errorf("%s: %w", name, err), "vbk survey -out FILE makes an inventory")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func pageOfExample(t *testing.T, name string, change func(*config.Config, *plan.
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := plan.DecodeInventory(file)
+	all, err := plan.DecodeInventory(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
