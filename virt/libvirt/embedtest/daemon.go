@@ -89,6 +89,7 @@ func (d *Daemon) write(t testing.TB, name, text string) {
 func (d *Daemon) Start(t testing.TB) {
 	t.Helper()
 	d.process = exec.Command("libvirtd", "--pid-file", pidFile)
+	d.process.Env = append(os.Environ(), "LIBVIRT_LOG_OUTPUTS=3:stderr") // what a test that fails shows
 	log, err := os.Create("/var/log/libvirt/libvirtd.log")
 	if err != nil {
 		t.Fatal(err)
