@@ -173,11 +173,14 @@ func (i initiate) testUnmounted(t *testing.T) {
 	if err := os.WriteFile(table, []byte(loop.Image()+" "+loop.Dir+" ext4 loop,noauto 0 0\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount(table, "/etc/fstab", "", syscall.MS_BIND, ""); err != nil {
-		if os.Getenv("VBK_REQUIRE_PEERS") == "1" {
-			t.Fatalf("VBK_REQUIRE_PEERS=1: mount: %v", err)
+	if _, err := os.Stat("/etc/fstab"); err != nil { // what is mounted over has to exist
+		if err := os.WriteFile("/etc/fstab", nil, 0o644); err != nil {
+			t.Fatal(err)
 		}
-		t.Skipf("mount: %v", err)
+		defer os.Remove("/etc/fstab")
+	}
+	if err := syscall.Mount(table, "/etc/fstab", "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
 	}
 	defer func() { _ = syscall.Unmount("/etc/fstab", syscall.MNT_DETACH) }()
 	out := s.store(t, loop.Dir)

@@ -19,6 +19,7 @@ import (
 // TestRealInit has a real vbk, as another user and as root, meet what keeps a store or a
 // host from serving: it says what is wrong, and what it says mends it.
 func TestRealInit(t *testing.T) {
+	embedtest.NeedSandbox(t)
 	i := initiate{program: buildProgram(t, "1")}
 	open(t, i.path)
 	t.Run("stores", i.testStores)

@@ -51,9 +51,7 @@ var daemonRoot = sync.OnceValues(func() (string, error) {
 func NewDaemon(t testing.TB) *Daemon {
 	t.Helper()
 	needPrograms(t, "libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "qemu-nbd", "nbdcopy")
-	if os.Getenv(stage) != "test" {
-		need(t, "a libvirtd of one's own needs the sandbox, which needs root")
-	}
+	NeedSandbox(t)
 	dir, err := daemonRoot()
 	if err != nil {
 		t.Fatalf("make folders for libvirtd: %v", err)

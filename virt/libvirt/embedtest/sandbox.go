@@ -72,6 +72,15 @@ func (m Main) run() int {
 	return m.M.Run()
 }
 
+// NeedSandbox skips a test that mounts, or is another user, where that would be outside
+// of the sandbox; where peers are required it fails.
+func NeedSandbox(t testing.TB) {
+	t.Helper()
+	if os.Getenv(stage) != "test" {
+		need(t, "it needs the sandbox, which needs root and mount namespaces")
+	}
+}
+
 func again(part string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
