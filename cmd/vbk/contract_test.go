@@ -9,7 +9,7 @@ import (
 // commandLine is what a Terraform user expects to find, and never to lose: each
 // command with its flags (docs/compatibility.md).
 const commandLine = `
-init       from-host store var var-file
+init       from-host store var var-file new-store
 fmt        check diff recursive
 validate   json effective var var-file
 plan       out json json-into detailed-exitcode target exclude full allow-prune no-prune fail-on-check now inventory base var var-file
