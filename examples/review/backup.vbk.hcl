@@ -12,7 +12,7 @@ domain "web" {
   store = store.local.nas
 
   chain {
-    max_increments = 6
+    max_increments = 6 # a full and six increments: one chain a week
   }
 
   retention {
