@@ -31,7 +31,8 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 	if !d.due && !w.asksFull(s.Folder) {
 		return choice{idle: "not due", due: d.next}
 	}
-	if !s.Domain.State.Active() {
+	off := !s.Domain.State.Active()
+	if off {
 		if c, answered := offline(w, s.Domain); answered {
 			return c
 		}
@@ -44,7 +45,7 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 	if problem != nil {
 		return choice{err: problem.text, hint: problem.hint}
 	}
-	if !s.Domain.State.Active() {
+	if off {
 		if problem := offlineProblem(w, disks); problem != nil {
 			return choice{err: problem.text, hint: problem.hint}
 		}
@@ -52,13 +53,7 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 			return choice{idle: "shut off, and nothing changed since the newest point", current: true}
 		}
 	}
-	age := d.reason
-	if _, _, begun := openChain(s.Folder); !found && begun {
-		age = "every restore point is damaged or from the future"
-	} else if !found {
-		age = "no restore point yet"
-	}
-	c := fullOrIncrement(w, s, disks, now, age)
+	c := fullOrIncrement(w, s, disks, now, whyNow(s, d.reason, found))
 	if c.err != "" {
 		return c
 	}
@@ -69,10 +64,21 @@ func chooseBackup(w Want, s Seen, newest time.Time, found bool, now time.Time) c
 	switch {
 	case startsPaused(w, s.Domain):
 		c.backup.StartPaused, c.reason = true, c.reason+"; domain is shut off: it is started paused while it is read"
-	case !s.Domain.State.Active():
+	case off:
 		c.backup.Offline, c.reason = true, c.reason+"; domain is shut off: its image files are read"
 	}
 	return c
+}
+
+// whyNow says why a point is made, with the age of the newest, if one was found.
+func whyNow(s Seen, age string, found bool) string {
+	if found {
+		return age
+	}
+	if _, _, begun := openChain(s.Folder); begun {
+		return "every restore point is damaged or from the future"
+	}
+	return "no restore point yet"
 }
 
 // tooLittle applies min_change to an increment that reads nothing whole, unless

