@@ -10,7 +10,8 @@ import (
 // TestRenewIdentity: what is recorded of a disk follows a change below its image only
 // where all was as recorded before it.
 func TestRenewIdentity(t *testing.T) {
-	const is, was, now = "inode 1, qcow2 3", "inode 1, qcow2 3, on a, written 1", "inode 1, qcow2 3, on a, written 2"
+	const is = "inode 1, qcow2 3"
+	const was, now = is + ", on a, inode 2 of 9 bytes written 1", is + ", on a, inode 2 of 8 bytes written 2"
 	for name, c := range map[string]struct {
 		recorded, before, after string
 		source                  string
@@ -18,10 +19,13 @@ func TestRenewIdentity(t *testing.T) {
 	}{
 		"a bitmap went":            {was, was, now, "/a", true},
 		"nothing changed":          {was, was, was, "/a", false},
-		"changed before":           {was, "inode 1, qcow2 3, on a, written 1.5", now, "/a", false},
-		"another image":            {was, was, "inode 2, qcow2 3, on a, written 2", "/a", false},
+		"changed before":           {was, is + ", on a, inode 2 of 9 bytes written 1.5", now, "/a", false},
+		"another image":            {was, was, "inode 2, qcow2 3, on a, inode 2 of 8 bytes written 2", "/a", false},
+		"another name below":       {was, was, is + ", on b, inode 2 of 8 bytes written 2", "/a", false},
+		"another file below":       {was, was, is + ", on a, inode 3 of 8 bytes written 2", "/a", false},
+		"below cannot be seen":     {was, was, is + ", on a", "/a", false},
 		"another overlay":          {was, was, now, "/b", false},
-		"one image more":           {was, was, now + ", on c, written 1", "/a", false},
+		"one image more":           {was, was, now + ", on c, inode 4 of 8 bytes written 1", "/a", false},
 		"none below":               {is, is, "inode 2, qcow2 3", "/a", false},
 		"cannot be seen any more":  {was, was, "", "/a", false},
 		"could not be seen before": {"", "", now, "/a", false},

@@ -173,7 +173,7 @@ func (i Instant) secure(ctx context.Context, host Recovers, target string) error
 }
 
 // flush pauses the machine for an instant. Whatever becomes of this process, the machine
-// runs on: a Flush is not given up, and where it fails the guard is not sent home.
+// runs on: a Flush is not given up, and where nobody knows what it did the guard is not sent home.
 func (i Instant) flush(ctx context.Context, host Recovers) error {
 	release := nothing
 	if i.Guard != nil {
@@ -184,10 +184,11 @@ func (i Instant) flush(ctx context.Context, host Recovers) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostTime)
 	defer cancel()
-	if err := host.Flush(ctx, i.UUID); err != nil {
-		return err
+	err := host.Flush(ctx, i.UUID)
+	if err == nil || errors.Is(err, virt.ErrNotRunning) || errors.Is(err, virt.ErrNoDomain) {
+		return errors.Join(err, release()) // if somebody else has paused it, that is not undone
 	}
-	return release()
+	return err
 }
 
 // checkDurable is for a machine that has ended: an image that lies on nothing must

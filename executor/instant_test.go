@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vbk/executor"
+	"vbk/virt"
 )
 
 type oneDisk struct{ bare }
@@ -67,6 +68,14 @@ func TestInstantInterrupted(t *testing.T) {
 	i.Guard = h.guard
 	if err := i.Follow(ctx, h, func(string, int64, int64) {}); h.guards != 1 {
 		t.Errorf("%v: %d guards", err, h.guards)
+	}
+	for _, why := range []error{virt.ErrNotRunning, virt.ErrNoDomain} { // somebody else has paused it, or it is gone
+		ctx, cancel = context.WithCancel(t.Context())
+		h = &interruptedHost{cancel: cancel, fails: why}
+		i.Guard = h.guard
+		if err := i.Follow(ctx, h, func(string, int64, int64) {}); err == nil || h.guards != 0 {
+			t.Errorf("%v, %v: %d guards would let a machine run on that vbk has not paused", why, err, h.guards)
+		}
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	h = &interruptedHost{cancel: cancel}

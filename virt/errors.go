@@ -19,6 +19,8 @@ var (
 	ErrUnsupported = errors.New("not supported")
 	// ErrRunning: the domain has been started already, by somebody else.
 	ErrRunning = errors.New("the domain runs already")
+	// ErrNotRunning: the domain is paused, by somebody else, or shut off.
+	ErrNotRunning = errors.New("it does not run")
 	// ErrNoAgent: the domain has no guest agent, or none has connected.
 	ErrNoAgent = errors.New("no guest agent")
 	// ErrOldImage: a disk's image cannot hold a bitmap; qcow2 can from

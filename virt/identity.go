@@ -1,6 +1,9 @@
 package virt
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // onOthers is how an Identity begins to tell of each image below.
 const onOthers = ", on "
@@ -8,9 +11,11 @@ const onOthers = ", on "
 // LiesOnOthers says whether an image with this Identity has others below it.
 func LiesOnOthers(identity string) bool { return strings.Contains(identity, onOthers) }
 
-// SameButBelow says whether two Identities differ in nothing but the state of the images
-// below, of which there are as many.
+// belowState is what an Identity tells of an image below that changes with what is in it.
+var belowState = regexp.MustCompile(` of [0-9]+ bytes written [^,]*`)
+
+// SameButBelow says whether two Identities are of the same images, and differ at most in
+// the sizes of those below and in when they were written to.
 func SameButBelow(a, b string) bool {
-	x, y := strings.Split(a, onOthers), strings.Split(b, onOthers)
-	return x[0] == y[0] && x[0] != "" && len(x) == len(y)
+	return a != "" && belowState.ReplaceAllString(a, "") == belowState.ReplaceAllString(b, "")
 }

@@ -148,7 +148,7 @@ func (h *Host) Flush(ctx context.Context, uuid string) error {
 			paused = true
 			err = d.Suspend()
 		case !paused || state != libvirt.DOMAIN_PAUSED:
-			err = errors.New("it does not run")
+			err = virt.ErrNotRunning
 		}
 		if err == nil {
 			err = d.Resume()
