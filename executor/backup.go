@@ -155,7 +155,7 @@ func (a *attempt) newChain(f store.Domain) (store.Manifest, error) {
 func (a *attempt) commit(ctx context.Context) error {
 	for _, f := range a.files {
 		if err := f.Close(); err != nil {
-			return fmt.Errorf("sync: %w", err)
+			return err
 		}
 	}
 	a.files = nil
@@ -168,8 +168,11 @@ func (a *attempt) commit(ctx context.Context) error {
 	m.Domain, m.Retention, m.Written, m.Version = a.want.Domain, retention, a.Now().UTC(), a.Version
 	m.Points = append(m.Points[:len(m.Points):len(m.Points)], a.point)
 	err = a.folder.Commit(ctx, m)
-	if errors.Is(err, store.ErrUncertain) {
+	switch {
+	case errors.Is(err, store.ErrUncertain):
 		return &hintError{err, "the next vbk apply finds out, and loses nothing either way"}
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil: // nothing was published
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -122,6 +122,24 @@ func TestHookAfterAnInterrupt(t *testing.T) {
 	}
 }
 
+// TestInterruptAtTheCommit: an interrupt when all is read makes no point, and is told as
+// what it is.
+func TestInterruptAtTheCommit(t *testing.T) {
+	h := newHooked(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupt := errors.New("interrupted by signal: interrupt")
+	h.step = func(op string) error {
+		if op == "EndBackup" {
+			cancel(interrupt)
+		}
+		return nil
+	}
+	h.run(ctx, h.plan(plan.Options{}))
+	if _, problems := h.told(); problems != "failed: "+interrupt.Error() || len(h.points()) > 0 {
+		t.Errorf("%d points, %s", len(h.points()), problems)
+	}
+}
+
 // TestHookThatChangesTheMachine: the plan has to hold after pre, too.
 func TestHookThatChangesTheMachine(t *testing.T) {
 	h := newHooked(t)
