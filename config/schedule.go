@@ -20,7 +20,7 @@ func schedule(v cty.Value) (string, error) {
 	s = strings.Join(strings.Fields(s), " ")
 	parsed, err := ParseSchedule(s)
 	if err != nil {
-		return "", fmt.Errorf(`%q is not a schedule: write minute, hour, day of the month, month and day of the week, such as "30 1 * * *"`, s)
+		return "", fmt.Errorf(`%q is not a schedule%s: write minute, hour, day of the month, month and day of the week, such as "30 1 * * *"`, s, wrongField(s))
 	}
 	if parsed.largestGap() == 0 {
 		return "", fmt.Errorf("schedule %q names a day that never comes", s)
@@ -43,6 +43,22 @@ func ParseSchedule(line string) (Schedule, error) {
 		return Schedule{}, err
 	}
 	return Schedule{parsed.(*cron.SpecSchedule)}, nil
+}
+
+// wrongField names the first of five fields that cannot be read.
+func wrongField(line string) string {
+	fields := strings.Fields(line)
+	if len(fields) != 5 {
+		return ""
+	}
+	for i, what := range []string{"minute, 0 to 59", "hour, 0 to 23", "day of the month, 1 to 31", "month, 1 to 12", "day of the week, 0 (Sunday) to 6"} {
+		alone := []string{"*", "*", "*", "*", "*"}
+		alone[i] = fields[i]
+		if _, err := ParseSchedule(strings.Join(alone, " ")); err != nil {
+			return fmt.Sprintf(" (%q is no %s)", fields[i], what)
+		}
+	}
+	return ""
 }
 
 // At says whether the schedule comes at a time of its days.
