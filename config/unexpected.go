@@ -36,7 +36,7 @@ func (s spec[T]) explain(diags hcl.Diagnostics) hcl.Diagnostics {
 		said, ofBlock, name, suggested := m[1], m[2] != "", m[3], m[4] != ""
 		switch within, homes := s.blockWith(name), homesOf(name, ofBlock); {
 		case within != "" && !ofBlock:
-			d.Detail = fmt.Sprintf("%s It belongs into a block: %s { %s = ... }.", said, within, name)
+			d.Detail = fmt.Sprintf("%s It belongs in a block: %s { %s = ... }.", said, within, name)
 		case len(homes) > 0:
 			d.Detail = fmt.Sprintf("%s It is %s.", said, strings.Join(homes, ", or "))
 		case !suggested:
