@@ -115,8 +115,8 @@ func (l located) choose(all []shelved, what string, now time.Time) (some []shelv
 		return nil, false, fmt.Errorf("%q is neither a point (CHAIN.N, N, a checkpoint, latest), nor a time such as 2026-11-22T12:00 (UTC)", what)
 	}
 	some = until(all, func(p shelved) time.Time { return p.start }, limit, now)
-	if note := futureNote(limit, now); len(some) == 0 && note != "" {
-		return nil, false, fmt.Errorf("no point of %s or before%s", what, note)
+	if len(some) == 0 && len(all) > 0 {
+		return nil, false, fmt.Errorf("no point of %s UTC or before%s%s", shortTime(limit), futureNote(limit, now), oldestNote(l.folder))
 	}
 	return some, false, nil
 }
