@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"vbk/executor"
@@ -231,11 +232,14 @@ func TestInterruption(t *testing.T) {
 	}
 }
 
+// errSignal is why cmd cancels a run.
+var errSignal = errors.New("interrupted by a signal")
+
 func (s scenario) interrupted(t *testing.T, n int, interrupt func(cancel func()) error) bool {
 	w := s.prepare(t)
 	before := w.points()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	count, where := 0, ""
 	w.step = func(op string) error {
 		w.mu.Lock()
@@ -246,7 +250,7 @@ func (s scenario) interrupted(t *testing.T, n int, interrupt func(cancel func())
 			return nil
 		}
 		where = op
-		return interrupt(cancel)
+		return interrupt(func() { cancel(errSignal) })
 	}
 	r := w.run(ctx, w.plan(s.o))
 	if count < n {
@@ -254,6 +258,9 @@ func (s scenario) interrupted(t *testing.T, n int, interrupt func(cancel func())
 	}
 	w.noJob()
 	w.step = nil
+	if err := w.failure(); err != nil && strings.Contains(err.Error(), context.Canceled.Error()) {
+		t.Errorf("%s: the failure does not say who interrupted: %v", where, err)
+	}
 	if len(w.done()) == 0 && r.Failed == 0 {
 		t.Errorf("no point, and no failure")
 	}

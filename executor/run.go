@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
 		if another := new(store.LockedError); !errors.As(err, &another) && ctx.Err() == nil {
 			x.recordFailure(ctx, i, x.outcome, err)
 		}
-		return err
+		return interrupted(ctx, err)
 	}
 	if x.host != nil { // without it a record stays as it is: what it names cannot be seen
 		x.attempt = x.folder.Previous()
@@ -158,6 +159,9 @@ func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
 	x.zombies = x.attempt != nil && x.attempt.RunFolder != ""
 	err = guarded(func() error { return x.actions(ctx, i.Actions) })()
 	left, cleanErr := x.tidyUp(ctx, err)
+	if !left {
+		err = interrupted(ctx, err)
+	}
 	if err = errors.Join(err, cleanErr); err != nil {
 		x.outcome.Read = x.read.add(0)
 		x.recordFailure(ctx, i, x.outcome, err)
@@ -166,6 +170,15 @@ func (r *run) instance(ctx context.Context, i plan.Instance) (err error) {
 		return errors.Join(err, x.folder.Abandon())
 	}
 	return errors.Join(err, x.folder.Unlock())
+}
+
+// interrupted is who interrupted instead of what was being done, where all of that is
+// undone. An error beside it stays, and so does a commit whose outcome is unknown.
+func interrupted(ctx context.Context, err error) error {
+	if !errors.Is(err, context.Canceled) || ctx.Err() == nil || errors.Is(err, store.ErrUncertain) || strings.Contains(err.Error(), "\n") {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 func folderOf(i plan.Instance) string {

@@ -110,7 +110,7 @@ func bySeverity(a, b machineStatus) int {
 }
 
 // problems are what is not as it should be, a sentence each: first of stores, which
-// may be why machines are not, then of machines, the worst first.
+// may be why machines are not, then of machines, the worst first, and of hosts.
 func (s status) problems() []string {
 	var all []string
 	problem := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -128,6 +128,11 @@ func (s status) problems() []string {
 	for _, m := range slices.SortedStableFunc(slices.Values(s.Instances), bySeverity) {
 		for _, text := range m.problems() {
 			problem("%s%s", m.Address, text)
+		}
+	}
+	for _, f := range s.Failures {
+		if strings.HasPrefix(f.Object, "host.") {
+			problem("%s does not answer (%s): whether it has machines that are not backed up is unknown", f.Object, f.Error)
 		}
 	}
 	for _, c := range s.Checks {
@@ -187,15 +192,10 @@ func (s status) remarks() []string {
 	return all
 }
 
-// oddities are the remarks about hosts, machines and checks.
+// oddities are the remarks about machines and checks.
 func (s status) oddities() []string {
 	var all []string
 	remark := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	for _, f := range s.Failures {
-		if strings.HasPrefix(f.Object, "host.") {
-			remark("%s does not answer (%s): whether it has machines that are not backed up is unknown", f.Object, f.Error)
-		}
-	}
 	for _, m := range s.Instances {
 		if m.State == stateIdle {
 			remark("%s: %s", m.Address, m.Idle)
@@ -249,7 +249,11 @@ func (s status) print(w io.Writer, machines table, width int) {
 		fmt.Fprintln(w, wrapped(r+".", width, "  "))
 	}
 	problems := s.problems()
-	if len(problems) == 0 {
+	switch {
+	case len(problems) == 0 && len(s.oddities()) > 0:
+		fmt.Fprintln(w, "All else is as it should be.")
+		return
+	case len(problems) == 0:
 		fmt.Fprintln(w, "All is as it should be.")
 		return
 	}

@@ -147,7 +147,12 @@ func (p *statusPage) machines(cfg *config.Config, o outlook) {
 func (m machineStatus) Fine() bool { return m.State == stateOK || m.State == stateIdle }
 
 func (p *statusPage) verdict(problems int) string {
-	all, stores := len(p.Instances), 0
+	all, stores, silent := len(p.Instances), 0, 0
+	for _, f := range p.Failures {
+		if strings.HasPrefix(f.Object, "host.") {
+			silent++
+		}
+	}
 	for _, st := range p.Stores {
 		if st.Error != "" || st.full() {
 			stores++
@@ -160,10 +165,20 @@ func (p *statusPage) verdict(problems int) string {
 		return "No machine is backed up"
 	case stores > 0:
 		return fmt.Sprintf("The machines are in order; %s not", are(stores, "store"))
+	case silent > 0:
+		return fmt.Sprintf("The machines are in order; %s not answer", do(silent, "host"))
 	case problems > 0:
 		return fmt.Sprintf("The machines are in order; %s not", are(problems, "check"))
 	}
 	return fmt.Sprintf("All is as it should be: %s, the newest point of each within its rpo", count(all, "machine"))
+}
+
+// do is so many things that do, or do not.
+func do(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " does"
+	}
+	return count(n, noun) + " do"
 }
 
 // verb is a verb for so many things.

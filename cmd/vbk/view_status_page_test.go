@@ -139,6 +139,7 @@ func TestPageVerdict(t *testing.T) {
 		"2 of 2 machines need attention":                                             {s: status{Instances: make([]machineStatus, 2)}, troubled: 2, problems: 2},
 		"The machines are in order; 1 store is not":                                  {s: status{Instances: make([]machineStatus, 2), Stores: []storeStatus{{Size: 9, Free: 3, MinFree: 3}, {Size: 9, Free: 3}}}, problems: 2},
 		"The machines are in order; 2 checks are not":                                {s: status{Instances: make([]machineStatus, 2)}, problems: 2},
+		"The machines are in order; 1 host does not answer":                          {s: status{Instances: make([]machineStatus, 1), Failures: []plan.Failure{{Object: "host.local"}}}, problems: 1},
 		"All is as it should be: 1 machine, the newest point of each within its rpo": {s: status{Instances: make([]machineStatus, 1)}},
 	} {
 		p := statusPage{status: c.s, Troubled: c.troubled}
