@@ -1,12 +1,15 @@
 package executor_test
 
 import (
+	"path"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"vbk/config"
+	"vbk/executor"
+	"vbk/format"
 	"vbk/plan"
 	"vbk/store/storetest"
 )
@@ -77,4 +80,35 @@ func TestUnreadPointIsTold(t *testing.T) {
 		t.Errorf("told is %q", told)
 	}
 	w.succeed(plan.Options{})
+}
+
+// TestUnreadHidesNoDamage: a verification that finds damage, and cannot read all, says
+// both, and records the damage.
+func TestUnreadHidesNoDamage(t *testing.T) {
+	for at := 1; ; at++ {
+		w := newWorld(t, t.TempDir(), 8)
+		w.define(map[string]int64{"vda": 256 << 10, "vdb": 256 << 10})
+		w.succeed(plan.Options{})
+		f := w.folder()
+		if err := w.disk.Flip(path.Join(f.Folder, f.Chains[0].Name, f.Chains[0].Manifest.Points[0].Disks[0].File), 4096+5); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(2 * time.Hour)
+		w.policy().Verify.Every = config.Duration(time.Hour)
+		p := w.plan(plan.Options{})
+		fsys := &storetest.Unreadable{FS: w.disk, At: at, Err: syscall.EIO}
+		w.fs = fsys
+		w.run(w.ctx(), p)
+		w.fs = w.disk
+		if !fsys.Fired() {
+			t.Fatal("no read has failed beside the damage")
+		}
+		if err := w.failure(); !executor.IsDamage(err) || !format.IsUnread(err) {
+			continue
+		}
+		if c := w.folder().Chains[0]; len(c.Problems) == 0 || strings.Contains(w.failure().Error(), "nothing is known to be damaged") {
+			t.Errorf("known is %+v; %v", c.Problems, w.failure())
+		}
+		return
+	}
 }

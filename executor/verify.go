@@ -13,8 +13,8 @@ import (
 )
 
 // verify reads the files of points, and records what it found of each at once: what
-// was read is known also if the rest is not. Damage is recorded and is an error; a
-// point that could not be read is an error, and nothing is recorded of it.
+// was read is known also if the rest is not. Damage is recorded and is an error; that
+// not all of a point could be read is an error, and nothing is recorded of what was not.
 func (x *instance) verify(ctx context.Context, v *plan.Verify) error {
 	var damage, unread []error
 	var done counter
@@ -23,9 +23,12 @@ func (x *instance) verify(ctx context.Context, v *plan.Verify) error {
 			n := done.add(bytes)
 			x.emit(Event{Kind: Progress, Address: x.want.Address, Disk: "verify", Done: n, Total: v.Bytes, DiskDone: n, DiskTotal: v.Bytes})
 		})
-		if format.IsUnread(err) {
+		switch {
+		case format.IsUnread(err) && len(found.Problems) == 0:
 			unread = append(unread, x.unread(err))
 			continue
+		case format.IsUnread(err):
+			unread, err = append(unread, err), nil
 		}
 		if found.Read = x.Now().UTC(); err == nil {
 			err = x.store.RecordVerified(ctx, x.name, v.Chain, x.Version, []store.Verified{found})

@@ -24,7 +24,7 @@ type Verified struct {
 	Sequence int       `json:"sequence"`
 	Attempt  string    `json:"attempt"`
 	Read     time.Time `json:"read"`
-	Unread   bool      `json:"unread,omitempty"`   // nobody has read all of them since a merge: Read is the age of the oldest data
+	Unread   bool      `json:"unread,omitempty"`   // not all of them were: since a merge, then Read is the age of the oldest data, or they could not be
 	Problems []Problem `json:"problems,omitempty"` // found then; which points they cost follows from the manifest
 }
 
@@ -50,6 +50,19 @@ func (c Chain) Verified(p Point) (Verified, bool) {
 		return Verified{}, false
 	}
 	return c.Verifications[n], true
+}
+
+// Partly is what is known of a point if not all of its files could be read: what was
+// found in the others, and what was known before.
+func (c Chain) Partly(p Point, v Verified) Verified {
+	known, _ := c.Verified(p)
+	for _, old := range known.Problems {
+		if !slices.ContainsFunc(v.Problems, func(found Problem) bool { return found.File == old.File }) {
+			v.Problems = append(v.Problems, old)
+		}
+	}
+	v.Unread = true
+	return v
 }
 
 // ReadAt is when the files of the point with this sequence were read; zero if never.

@@ -143,6 +143,9 @@ func (l located) checkAndRecord(env *environment) func(context.Context, bool, fu
 						v.Problems = append(v.Problems, f.Problem)
 					}
 				}
+				if !read && len(v.Problems) > 0 {
+					v, read = c.Partly(p, v), true
+				}
 				if read {
 					all = append(all, v)
 				}

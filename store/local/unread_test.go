@@ -222,3 +222,53 @@ func TestRottenSector(t *testing.T) {
 		t.Errorf("the chain has %+v, closed %q", c.Problems, c.Manifest.Closed)
 	}
 }
+
+// TestUnreadHidesNoDamage: damage in one file of a point is found and recorded where
+// another cannot be read, and what was known of that one is not forgotten.
+func TestUnreadHidesNoDamage(t *testing.T) {
+	_, disk, _, m := damaged(t)
+	vda, _ := m.Points[2].Disk("vda")
+	vdb, _ := m.Points[2].Disk("vdb")
+	known := store.Verified{Sequence: 2, Attempt: m.Points[2].Attempt, Read: start, Problems: []store.Problem{{File: vdb.File, Detail: "a grain", From: 2}}}
+	if err := disk.Flip(path.Join(folder, m.Chain, vda.File), 4096+5); err != nil {
+		t.Fatal(err)
+	}
+	both := 0
+	for at, fired := 1, true; fired; at++ {
+		crashed := disk.Crash(storetest.Keep)
+		sound, err := local.OpenOn(crashed, "test")
+		if err == nil {
+			err = sound.RecordVerified(ctx, folder, m.Chain, "test", []store.Verified{known})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fsys := &storetest.Unreadable{FS: crashed, Err: syscall.EIO, At: at}
+		s, err := local.OpenOn(fsys, "test")
+		if err != nil {
+			continue
+		}
+		found, err := s.VerifyPoint(ctx, folder, m.Chain, 2, nil)
+		fired = fsys.Fired()
+		wantUnread(t, err, fired)
+		if !fired || len(found.Problems) == 0 {
+			continue
+		}
+		if both++; !found.Unread {
+			t.Errorf("read %d: all was read", at)
+		}
+		if err := sound.RecordVerified(ctx, folder, m.Chain, "test", []store.Verified{found}); err != nil {
+			t.Fatal(err)
+		}
+		files := map[string]bool{}
+		for _, p := range domain(t, sound).Chains[0].Problems {
+			files[p.File] = true
+		}
+		if !files[vda.File] || !files[vdb.File] {
+			t.Errorf("read %d: known to be damaged are %v", at, files)
+		}
+	}
+	if both == 0 {
+		t.Error("no read has failed beside the damage")
+	}
+}

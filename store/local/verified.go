@@ -13,7 +13,8 @@ import (
 
 // VerifyPoint reads every byte of the files that a point of a chain has for itself,
 // and returns what is wrong with them. read is told what was read, from several
-// goroutines. The error is that it could not be done, as where not all can be read.
+// goroutines. The error is that it could not be done; where not
+// all can be read, what is wrong with the rest is returned as well.
 func (s *Store) VerifyPoint(ctx context.Context, folder, chain string, sequence int, read func(bytes int64)) (found store.Verified, err error) {
 	defer func() {
 		if err != nil {
@@ -44,13 +45,16 @@ func (s *Store) VerifyPoint(ctx context.Context, folder, chain string, sequence 
 	if err := c.point(r, v, p); err != nil {
 		return found, err
 	}
-	if err := errors.Join(c.unreadable...); err != nil {
-		return found, err
-	}
 	for _, f := range c.findings {
-		found.Problems = append(found.Problems, f.Problem)
+		if !f.Unread {
+			found.Problems = append(found.Problems, f.Problem)
+		}
 	}
-	return found, nil
+	err = errors.Join(c.unreadable...)
+	if err != nil && len(found.Problems) > 0 {
+		found = r.chain.Partly(p, found)
+	}
+	return found, err
 }
 
 // RecordVerified notes what was found in files of points. It needs no lock of the
