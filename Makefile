@@ -31,7 +31,7 @@ mutants: deps ## build versions that lose data, and see that the tests find each
 	$(GO) test -tags mutants -timeout 20m ./mutants
 
 test: deps build static ## install, build, and pass all tests
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 check: deps ## what a reviewer would ask first: gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
