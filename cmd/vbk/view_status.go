@@ -154,7 +154,7 @@ func (m machineStatus) problems() (all []string) {
 		problem(": the newest point is %s old, rpo = %q", age(*m.Age), spanOf(m.RPO))
 	}
 	if m.Damaged > 0 {
-		problem(": %s damaged: vbk verify tells more", are(m.Damaged, "point"))
+		problem(": %s damaged: vbk verify -read-data tells more", are(m.Damaged, "point"))
 	}
 	switch {
 	case (m.State == stateFailing || m.State == stateUnknown) && m.Error != "" && !strings.HasPrefix(m.Error, m.Store+": "): // which is told of the store
