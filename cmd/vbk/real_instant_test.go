@@ -54,6 +54,12 @@ func TestRealInstant(t *testing.T) {
 	filler := filepath.Join(dir, "filler")
 	fillUp(t, filler)
 	_, problem := r.run(t, exitFailed, args...)
+	for range 5 {
+		if !strings.Contains(problem, "domain is not running") {
+			break
+		}
+		_, problem = r.run(t, exitFailed, args...) // QEMU 7.2 ends now and then when there is no space: then it is started again
+	}
 	wantText(t, problem, "QEMU has stopped copying disk vda before its end", "has only", "make room; then the same command with -resume goes on")
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)

@@ -141,14 +141,14 @@ func (h *Host) Pulling(ctx context.Context, uuid, target string) (done, total in
 func (h *Host) Flush(ctx context.Context, uuid string) error {
 	paused := false // by us: where libvirt goes away meanwhile, this is done twice
 	_, err := withDomain(ctx, h, "flush disks of domain", uuid, func(d *libvirt.Domain) (struct{}, error) {
-		state, _, err := d.GetState()
+		state, reason, err := d.GetState()
 		switch {
 		case err != nil:
 		case state == libvirt.DOMAIN_RUNNING:
 			paused = true
 			err = d.Suspend()
 		case !paused || state != libvirt.DOMAIN_PAUSED:
-			err = virt.ErrNotRunning
+			err = fmt.Errorf("%w (virDomainState %d, reason %d)", virt.ErrNotRunning, state, reason)
 		}
 		if err == nil {
 			err = d.Resume()
