@@ -2,6 +2,8 @@ package executor_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,6 +129,63 @@ func TestBeginMachine(t *testing.T) {
 	}
 	converges()
 	m.restored(m.settled(kinds))
+}
+
+// TestBeginCutShort: libvirt is killed in the middle of a begin, and its successor knows no
+// job, but QEMU serves on. The next apply ends that, and its point is exact; where
+// QEMU serves for somebody else, nothing is touched, and the error says what frees it.
+func TestBeginCutShort(t *testing.T) {
+	m := newMachine(t, "halves", "qcow2")
+	m.write(8)
+	if err := m.apply(); err != nil {
+		t.Fatal(err)
+	}
+	kinds := "full"
+	for _, late := range []bool{false, true} {
+		m.write(2)
+		m.half = func(b virt.Backup) {
+			scratch := map[string]string{}
+			for _, d := range b.Disks {
+				scratch[d.Target] = d.Scratch
+			}
+			m.root.LeaveBackup(t, m.uuid, b.Socket, scratch, late)
+		}
+		if err := m.apply(); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		m.half, m.dies = nil, ""
+		m.write(2)
+		if err := m.apply(); err != nil {
+			t.Fatal(err)
+		}
+		kinds += " inc"
+		m.restored(m.settled(kinds))
+	}
+	dir := filepath.Join(m.root.Dir(), "other")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(dir, "s")
+	m.write(2)
+	stop := m.root.LeaveBackup(t, m.uuid, theirs, nil, false)
+	err := m.apply()
+	var hinted interface{ Hint() string }
+	if !errors.Is(err, virt.ErrServing) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), `qemu-monitor-command halves '{"execute":"nbd-server-stop"}'`) {
+		t.Fatal(err)
+	}
+	if conn, err := net.Dial("unix", theirs); err != nil {
+		t.Errorf("their server is gone: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+	stop()
+	if err := m.apply(); err != nil {
+		t.Fatal(err)
+	}
+	m.restored(m.settled(kinds + " inc"))
 }
 
 // beginsLate lets QEMU stop before a begin, of which nobody waits for the end: it

@@ -46,6 +46,7 @@ type Host interface {
 	Freeze(ctx context.Context, uuid string, mountPoints []string) error
 	Thaw(ctx context.Context, uuid string) error
 	AbortZombie(ctx context.Context, uuid string, targets []string) error
+	EndLeftover(ctx context.Context, uuid, folder string) (ended bool, err error)
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
 	ForgetCheckpoint(ctx context.Context, uuid, name string) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,9 @@ func (x *instance) clean(ctx context.Context, c plan.Cleanup, d virt.Domain) err
 	if err := x.abortZombies(ctx, d); err != nil {
 		return err
 	}
+	if err := x.endLeftover(ctx, c.RunFolder, d); err != nil {
+		return err
+	}
 	for _, name := range c.Checkpoints {
 		if err := x.deleteCheckpoint(ctx, d, name); err != nil {
 			return err
@@ -118,9 +122,31 @@ func (x *instance) abortZombies(ctx context.Context, d virt.Domain) error {
 	return err
 }
 
+// endLeftover ends the NBD server of a job that libvirt does not know: it was killed
+// when it had begun half of it. QEMU is asked only where the socket in the run folder is served.
+func (x *instance) endLeftover(ctx context.Context, folder string, d virt.Domain) error {
+	if !x.ownRunFolder(folder) || !d.State.Active() {
+		return nil
+	}
+	conn, err := net.Dial("unix", filepath.Join(folder, socketName))
+	if err != nil { // nobody listens
+		return nil
+	}
+	_ = conn.Close()
+	_, err = x.host.EndLeftover(ctx, x.want.UUID, folder)
+	if errors.Is(err, virt.ErrBusy) { // it is a job's
+		return nil
+	}
+	return err
+}
+
+func (x *instance) ownRunFolder(path string) bool {
+	return path != "" && strings.HasPrefix(filepath.Base(path), plan.RunFolderPrefix(x.want.StoreID))
+}
+
 // removeRunFolder deletes a run folder of this store and nothing else.
 func (x *instance) removeRunFolder(path string) error {
-	if path == "" || !strings.HasPrefix(filepath.Base(path), plan.RunFolderPrefix(x.want.StoreID)) {
+	if !x.ownRunFolder(path) {
 		return nil
 	}
 	if err := endServers(path); err != nil {

@@ -13,7 +13,10 @@ import (
 	"vbk/virt"
 )
 
-func (a *attempt) socket() string { return filepath.Join(a.record.RunFolder, "nbd") }
+// socketName is that of a job's NBD server, in the run folder.
+const socketName = "nbd"
+
+func (a *attempt) socket() string { return filepath.Join(a.record.RunFolder, socketName) }
 
 func (a *attempt) bitmap(target string) string { return "vbk-" + target }
 
@@ -127,6 +130,9 @@ func (a *attempt) beginJob(ctx context.Context, job virt.Backup) error {
 		a.zombies = !errors.Is(err, virt.ErrBusy)
 		if errors.Is(err, virt.ErrOldImage) {
 			return &hintError{err, "with the domain shut off: qemu-img amend -f qcow2 -o compat=1.1 IMAGE; or leave the disk out: disks { exclude = [TARGET] }"}
+		}
+		if errors.Is(err, virt.ErrServing) {
+			return &hintError{err, "virsh -c " + a.want.Host.URI + " qemu-monitor-command " + a.want.Domain + ` '{"execute":"nbd-server-stop"}' frees it, if nobody else has QEMU serve this machine's disks; then vbk apply`}
 		}
 		return err
 	}

@@ -64,6 +64,7 @@ type machine struct {
 	quiet  bool              // the guest does nothing while a job runs
 	dies   string            // what vbk asks of libvirt when it is killed
 	left   []virt.Checkpoint // when a begin had failed
+	half   func(virt.Backup) // libvirt is killed in the middle of a begin; what that leaves
 	late   chan error        // vbk is killed while a begin waits for QEMU; how that ends
 	dial   func(ctx context.Context, socket, export, bitmap string) (executor.Export, error)
 
@@ -198,6 +199,11 @@ type witness struct {
 func (h witness) BeginBackup(ctx context.Context, uuid string, b virt.Backup) error {
 	if h.m.late != nil {
 		return h.beginsLate(uuid, b)
+	}
+	if h.m.half != nil {
+		h.m.half(b)
+		h.m.dies = "everything"
+		return errKilled
 	}
 	err := h.Host.BeginBackup(ctx, uuid, b)
 	if h.m.dead("BeginBackup") {

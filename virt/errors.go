@@ -17,6 +17,8 @@ var (
 	// ErrUnsupported: the hypervisor cannot do it in the domain's state or
 	// with this disk.
 	ErrUnsupported = errors.New("not supported")
+	// ErrServing: QEMU's NBD server runs, of which there is one, and no job of libvirt's has it.
+	ErrServing = errors.New("QEMU serves NBD already, and libvirt knows no backup job")
 	// ErrRunning: the domain has been started already, by somebody else.
 	ErrRunning = errors.New("the domain runs already")
 	// ErrNotRunning: the domain is paused, by somebody else, or shut off.

@@ -14,6 +14,9 @@
 // its checkpoint's bitmaps without a record; as names are never used twice they
 // do no harm but their cost.
 //
+// libvirt itself may be killed in the middle of BeginBackup, and then know nothing of what
+// QEMU does: EndLeftover ends that, by what lies in the folder of the job.
+//
 // A survey of a host gives each domain some seconds. One whose QEMU does not
 // answer in time is returned with what libvirt knows by itself, and with a job
 // that stands for the call that still waits. A domain that libvirt refuses to

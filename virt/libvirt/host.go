@@ -226,6 +226,9 @@ func sentinel(e libvirt.Error) error {
 	if strings.Contains(e.Message, "dirty bitmaps in qcow2 v2") {
 		return virt.ErrOldImage
 	}
+	if strings.Contains(e.Message, "NBD server already running") {
+		return virt.ErrServing
+	}
 	return nil
 }
 

@@ -53,6 +53,9 @@ func (h *Host) EndBackup(context.Context, string, string) error { return errNoCg
 // AbortZombie fails.
 func (h *Host) AbortZombie(context.Context, string, []string) error { return errNoCgo }
 
+// EndLeftover fails.
+func (h *Host) EndLeftover(context.Context, string, string) (bool, error) { return false, errNoCgo }
+
 // DeleteCheckpoint fails.
 func (h *Host) DeleteCheckpoint(context.Context, string, string) error { return errNoCgo }
 

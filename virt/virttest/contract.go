@@ -21,6 +21,7 @@ type Hypervisor interface {
 	BeginBackup(ctx context.Context, uuid string, b virt.Backup) error
 	EndBackup(ctx context.Context, uuid, socket string) error
 	AbortZombie(ctx context.Context, uuid string, targets []string) error
+	EndLeftover(ctx context.Context, uuid, folder string) (ended bool, err error)
 	DeleteCheckpoint(ctx context.Context, uuid, name string) error
 	RedefineCheckpoint(ctx context.Context, uuid, doc string) error
 	ForgetCheckpoint(ctx context.Context, uuid, name string) error

@@ -131,6 +131,16 @@ func (h *Host) AbortZombie(ctx context.Context, uuid string, targets []string) e
 	})
 }
 
+// EndLeftover finds nothing: a begin of this host leaves no half of a job.
+func (h *Host) EndLeftover(ctx context.Context, uuid, folder string) (ended bool, err error) {
+	return false, h.effect(ctx, "EndLeftover", "end leftover of a backup job of domain", uuid, func(d *domain) error {
+		if d.job != nil || d.foreign != nil {
+			return fmt.Errorf("%w: not a leftover", virt.ErrBusy)
+		}
+		return nil
+	})
+}
+
 // DeleteCheckpoint removes a checkpoint and its bitmaps; children go to its
 // parent.
 func (h *Host) DeleteCheckpoint(ctx context.Context, uuid, name string) error {

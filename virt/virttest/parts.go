@@ -242,6 +242,8 @@ func testBusy(t *testing.T, s *scene) {
 		wantError(t, s.EndBackup(s.ctx, s.uuid, socket), virt.ErrBusy)
 	}
 	wantError(t, s.AbortZombie(s.ctx, s.uuid, []string{"vda"}), virt.ErrBusy)
+	_, err := s.EndLeftover(s.ctx, s.uuid, filepath.Dir(foreign.Socket))
+	wantError(t, err, virt.ErrBusy)
 	if job := s.survey(t).Job; job == nil || job.Socket != foreign.Socket {
 		t.Fatalf("the other job became %+v", job)
 	}
@@ -266,6 +268,8 @@ func testUnknown(t *testing.T, s *scene) {
 	wantError(t, s.BeginBackup(s.ctx, nobody, b), virt.ErrNoDomain)
 	wantError(t, s.EndBackup(s.ctx, nobody, b.Socket), virt.ErrNoDomain)
 	wantError(t, s.AbortZombie(s.ctx, nobody, nil), virt.ErrNoDomain)
+	_, err = s.EndLeftover(s.ctx, nobody, "/run")
+	wantError(t, err, virt.ErrNoDomain)
 	wantError(t, s.DeleteCheckpoint(s.ctx, nobody, "c1"), virt.ErrNoDomain)
 
 	_, err = s.CheckpointXML(s.ctx, s.uuid, "c1")

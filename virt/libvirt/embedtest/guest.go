@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,6 +76,57 @@ func (r *Root) TakeExports(t testing.TB, uuid string) (free func()) {
 		t.Helper()
 		all(func(id string) { ask("block-export-del", map[string]any{"id": id, "mode": "hard"}) })
 	}
+}
+
+// LeaveBackup lets QEMU have what a libvirt leaves that is killed in the middle of a
+// begin: scratch nodes over the disks and an NBD server at socket; if it was killed
+// late, block jobs with bitmaps, and exports, too. stop ends the server.
+func (r *Root) LeaveBackup(t testing.TB, uuid, socket string, scratch map[string]string, late bool) (stop func()) {
+	t.Helper()
+	ask := func(command string, arguments map[string]any) json.RawMessage {
+		t.Helper()
+		answer, err := qmp(r.socket(uuid), command, arguments)
+		if err != nil {
+			t.Fatalf("%s: %s: %v", r.machines[uuid].Name, command, err)
+		}
+		return answer
+	}
+	var nodes []struct {
+		Name   string `json:"node-name"`
+		File   string `json:"file"`
+		Driver string `json:"drv"`
+	}
+	if err := json.Unmarshal(ask("query-named-block-nodes", map[string]any{"flat": true}), &nodes); err != nil {
+		t.Fatal(err)
+	}
+	ask("nbd-server-start", map[string]any{"addr": map[string]any{"type": "unix", "data": map[string]any{"path": socket}}})
+	for target, file := range scratch {
+		disk := ""
+		for _, n := range nodes {
+			if n.File == r.Image(uuid, target) && n.Driver != "file" {
+				disk = n.Name
+			}
+		}
+		run(t, "qemu-img", "create", "-q", "-f", "qcow2", file, fmt.Sprint(r.disk(uuid, target).Size))
+		info, err := os.Stat(filepath.Dir(file)) // QEMU's
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			if err := os.Chown(file, int(owner.Uid), int(owner.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask("blockdev-add", map[string]any{"driver": "file", "node-name": "left-" + target + "-storage", "filename": file})
+		ask("blockdev-add", map[string]any{"driver": "qcow2", "node-name": "left-" + target + "-format", "file": "left-" + target + "-storage", "backing": disk})
+		if !late {
+			continue
+		}
+		ask("block-dirty-bitmap-add", map[string]any{"node": disk, "name": "backup-" + target})
+		ask("blockdev-backup", map[string]any{"job-id": "backup-" + target + "-" + disk, "device": disk, "target": "left-" + target + "-format", "sync": "none", "auto-dismiss": false})
+		ask("block-export-add", map[string]any{"type": "nbd", "id": "left-" + target, "node-name": "left-" + target + "-format", "name": target})
+	}
+	return func() { t.Helper(); ask("nbd-server-stop", map[string]any{}) }
 }
 
 // RemoveBitmap takes a disk's bitmap of a checkpoint away behind libvirt's back.
