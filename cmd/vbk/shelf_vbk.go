@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -127,6 +128,9 @@ func (l located) checkAndRecord(env *environment) func(context.Context, bool, fu
 		begun := env.now().UTC()
 		findings, err := l.repo.Telling(told).Check(ctx, l.folder.Folder, readData)
 		reportFindings(l, findings, report)
+		if err == nil && !readData {
+			reportFindings(l, l.remembered(findings), report)
+		}
 		if err != nil || !readData {
 			return err
 		}
@@ -156,6 +160,19 @@ func (l located) checkAndRecord(env *environment) func(context.Context, bool, fu
 		}
 		return nil
 	}
+}
+
+// remembered is damage that is known of the chains, because -read-data found it once,
+// and that a look at the structure has not seen.
+func (l located) remembered(seen []store.Finding) (all []store.Finding) {
+	for _, c := range l.folder.Chains {
+		for _, p := range c.Problems {
+			if !slices.ContainsFunc(seen, func(f store.Finding) bool { return f.Chain == c.Name && f.File == p.File }) {
+				all = append(all, store.Finding{Chain: c.Name, Problem: p})
+			}
+		}
+	}
+	return all
 }
 
 func reportFindings(l located, findings []store.Finding, report func(finding)) {

@@ -17,7 +17,7 @@ func (env *environment) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "check stores: structure, or with -read-data every byte", ArgsUsage: "[POINT|DOMAIN...]",
 		UsageText: "vbk verify [-read-data] [POINT|DOMAIN...]\n       vbk verify [-read-data] -i PATH",
-		Description: "It checks the whole folder of each machine; without arguments, of all. With -read-data it\nrecords in the store what it found, unless by -i: list, status and the next plan know.\n\n" + pathHelp + " Modes of files are not looked at there.\n\n" +
+		Description: "It checks the whole folder of each machine; without arguments, of all. With -read-data it\nrecords in the store what it found, unless by -i: list, status, the next plan\nand verify without it know.\n\n" + pathHelp + " Modes of files are not looked at there.\n\n" +
 			"  vbk verify\n  vbk verify -read-data web01@latest db\n  vbk verify -read-data -i /mnt/usb/web01-4c1f9d2a",
 		Flags: []cli.Flag{pathFlag(), &cli.BoolFlag{Name: "read-data", Usage: "read, decode and hash every chunk"}},
 		Action: func(c *cli.Context) error {
