@@ -390,3 +390,46 @@ func contains(w *world, kind plan.Kind) bool {
 	}
 	return false
 }
+
+// cutAtCommit interrupts in the instant before a manifest is written.
+type cutAtCommit struct {
+	executor.Store
+	cut func()
+}
+
+func (s cutAtCommit) Lock(ctx context.Context, folder string, a store.Attempt) (executor.Folder, error) {
+	f, err := s.Store.Lock(ctx, folder, a)
+	return cutFolder{f, s.cut}, err
+}
+
+type cutFolder struct {
+	executor.Folder
+	cut func()
+}
+
+func (f cutFolder) Commit(ctx context.Context, m store.Manifest) error {
+	f.cut()
+	return f.Folder.Commit(ctx, m)
+}
+
+// TestInterruptedCommit: there is no point, nothing is left, and the failure is the
+// interrupt alone.
+func TestInterruptedCommit(t *testing.T) {
+	s := scenarios["increment"]
+	w := s.prepare(t)
+	before := len(w.points())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	w.bind = func(b *executor.Bindings) {
+		for name, st := range b.Stores {
+			b.Stores[name] = cutAtCommit{st, func() { cancel(errSignal) }}
+		}
+	}
+	if r := w.run(ctx, w.plan(plan.Options{})); r.Failed != 1 || !errors.Is(w.failure(), errSignal) || w.failure().Error() != errSignal.Error() {
+		t.Fatalf("%+v, %v", r, w.failure())
+	}
+	w.bind = nil
+	if n := len(w.points()); n != before {
+		t.Errorf("%d points became %d", before, n)
+	}
+	s.recovered(w, nil)
+}
