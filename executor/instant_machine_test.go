@@ -76,8 +76,8 @@ func TestInstant(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.awaitDomain(ctx, func(d virt.Domain) bool { return d.Agent })
-	if _, _, active, err := m.host.Pulling(ctx, otherUUID, "vdb"); err != nil || !active || i.Alone() {
-		t.Fatalf("vdb is there already (%v), so the machine has shown nothing", err)
+	if _, _, active, err := m.host.Pulling(ctx, otherUUID, "vda"); err != nil || !active || i.Alone() {
+		t.Fatalf("vda is there already (%v), so the machine has shown nothing", err)
 	}
 	i.Rate = 0
 	if err := i.Start(ctx, m.host, m.root.URI()); err != nil {

@@ -43,14 +43,10 @@ func (i Instant) Start(ctx context.Context, host Recovers, uri string) error {
 		return err
 	}
 	for _, t := range i.targets {
-		if alone, err := i.alone(t); alone || err != nil {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if err := host.Pull(ctx, i.UUID, t, i.Rate); err != nil {
+		if alone, err := i.alone(t); err != nil {
 			return err
+		} else if !alone {
+			return host.Pull(ctx, i.UUID, t, i.Rate)
 		}
 	}
 	return nil
@@ -78,58 +74,49 @@ func (i Instant) alone(target string) (bool, error) {
 // pullInterval is how often the state of the pulls is looked at.
 const pullInterval = 500 * time.Millisecond
 
-// Follow waits until all disks stand alone, and gives the machine the definition
-// that it is to have. When ctx ends, QEMU goes on. progress is told the bytes of a
-// disk that are gone through.
+// Follow has QEMU pull one disk after the other, waits until all stand alone, and gives
+// the machine the definition that it is to have. (One after the other, because QEMU 7.2
+// crashes now and then when two pulls end at a time.) When ctx ends, QEMU goes on with
+// the disk that it is at. progress is told the bytes of a disk that are gone through.
 func (i Instant) Follow(ctx context.Context, host Recovers, progress func(disk string, done, total int64)) error {
-	tick := time.NewTicker(pullInterval)
-	defer tick.Stop()
-	pending := append([]string(nil), i.targets...)
-	var stopped error
-	for {
-		var left []string
-		for _, t := range pending {
-			active, err := i.look(ctx, host, t, progress)
-			stopped = errors.Join(stopped, err)
-			if active {
-				left = append(left, t)
-			}
+	for _, t := range i.targets {
+		err := i.pull(ctx, host, t, progress)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return &hintError{err, i.explain(ctx, host)}
 		}
-		if pending = left; len(pending) == 0 || ctx.Err() != nil {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case stopped != nil:
-		return &hintError{stopped, i.explain(ctx, host)}
 	}
 	return i.settle(ctx, host)
 }
 
-// look looks at the pull of one disk.
-func (i Instant) look(ctx context.Context, host Recovers, target string, progress func(disk string, done, total int64)) (active bool, err error) {
-	done, total, active, err := host.Pulling(ctx, i.UUID, target)
-	if err != nil {
-		return false, err
+// pull has one disk pulled, as far as it is not, and makes it durable.
+func (i Instant) pull(ctx context.Context, host Recovers, target string, progress func(disk string, done, total int64)) error {
+	tick := time.NewTicker(pullInterval)
+	defer tick.Stop()
+	for begun := false; ; begun = true {
+		done, total, active, err := host.Pulling(ctx, i.UUID, target)
+		if err != nil {
+			return err
+		}
+		if active {
+			progress(target, done, total)
+		} else if alone, err := i.alone(target); err != nil { // after the job has ended, which writes the header before
+			return err
+		} else if alone {
+			return i.secure(ctx, host, target)
+		} else if begun {
+			return fmt.Errorf("QEMU has stopped copying disk %s before its end", target)
+		} else if err := host.Pull(ctx, i.UUID, target, i.Rate); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	if active {
-		progress(target, done, total)
-		return true, nil
-	}
-	alone, err := i.alone(target) // after the job has ended, which writes the header before
-	if alone {
-		return false, i.secure(ctx, host, target)
-	}
-	if err == nil {
-		err = fmt.Errorf("QEMU has stopped copying disk %s before its end", target)
-	}
-	return false, err
 }
 
 // explain says what may have stopped the copying.

@@ -17,9 +17,9 @@ import (
 )
 
 const instantHelp = "-instant defines and starts the machine at once. Its disks are new qcow2 images in DIR that lie\n" +
-	"on the point, which a server beside it exports; QEMU copies what is missing while the machine runs.\n" +
-	"Ctrl-C, or the end of this command, leaves all that at work; the same command with -resume goes\n" +
-	"on with it, from whatever state it is in."
+	"on the point, which a server beside it exports; QEMU copies what is missing, one disk after the\n" +
+	"other, while the machine runs. Ctrl-C, or the end of this command, leaves that at work, with the\n" +
+	"disk that it is at; the same command with -resume goes on with all, from whatever state they are in."
 
 // checkInstant looks at the arguments of -instant alone.
 func checkInstant(c *cli.Context) error {
@@ -164,7 +164,7 @@ func (i *instant) finish(ctx context.Context) error {
 	err := i.Follow(ctx, i.host, view.progress)
 	i.env.endBars()
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted: %s runs on, and QEMU goes on copying its disks; -resume follows it again", i.Name)
+		return fmt.Errorf("interrupted: %s runs on, and QEMU goes on with the disk that it is at; -resume goes on with all", i.Name)
 	}
 	if err != nil {
 		return failWith(exitFailed, err)
