@@ -14,7 +14,7 @@ import (
 )
 
 // Start has the machine run, which is served on the socket: it is defined and
-// started if need be, and QEMU begins to pull, or goes on at another Rate. A machine that an error has paused,
+// started if need be, and QEMU begins to pull the first disk that is missing, or goes on at another Rate. A machine that an error has paused,
 // because the server had gone or there was no space, runs on. The host is that of uri.
 func (i Instant) Start(ctx context.Context, host Recovers, uri string) error {
 	uid, gid, err := host.QEMUUser(ctx)
