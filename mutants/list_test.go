@@ -7,7 +7,7 @@ var all = []mutant{
 	{"the manifest comes before the data", []edit{
 		{"executor/backup.go", `	for _, f := range a.files {
 		if err := f.Close(); err != nil {
-			return fmt.Errorf("sync: %w", err)
+			return err
 		}
 	}
 	a.files = nil
@@ -21,7 +21,11 @@ var all = []mutant{
 	}, "store/local", "TestDieAtEveryEffect"},
 
 	{"a failed sync is not told", []edit{
-		{"store/local/commit.go", `			w.err = fmt.Errorf("sync %s: %w", w.key, err)`, `			_ = err`},
+		{"store/local/commit.go", `		if err := w.h.Sync(); err != nil {
+			w.err = err
+`, `		if err := w.h.Sync(); err != nil {
+			_ = err
+`},
 	}, "store/local", "TestSyncFailureCondemnsFile"},
 
 	{"who takes over a lock relies on what is only visible", []edit{
